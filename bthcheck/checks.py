@@ -1,0 +1,59 @@
+"""Checks of what a user hands in: each raises one sentence naming what was wrong and what is allowed."""
+
+import operator
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def positive_int(name: str, value: object) -> int:
+    """Return `value` as an int, or raise ``ValueError`` unless it is a whole number of at least 1."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return number
+
+
+def positive(name: str, value: float) -> float:
+    """Return `value` as a float, or raise ``ValueError`` unless it is a finite number above 0."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
+
+
+def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return `value`, or raise ``ValueError`` unless it is one of the `allowed` words."""
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def distinct(name: str, values: Sequence[T]) -> tuple[T, ...]:
+    """Return `values` as a tuple, or raise ``ValueError`` if it is empty or repeats an entry."""
+    values = tuple(values)
+    if not values:
+        raise ValueError(f"{name} must name at least one value, got none")
+    repeated = sorted({repr(v) for v in values if values.count(v) > 1})
+    if repeated:
+        raise ValueError(f"{name} must be distinct, got {', '.join(repeated)} more than once")
+    return values
+
+
+def writable_folder(name: str, folder: str | os.PathLike[str]) -> Path:
+    """Create `folder` if need be and return it, or raise ``ValueError`` if it cannot be written."""
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(f"the {name} folder {path} cannot be written: {error.strerror}") from error
+    return path

@@ -1,0 +1,156 @@
+"""A claim of the paper, and what a test says of it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from bthcheck import evidence
+from bthcheck.checks import one_of
+from bthcheck.evidence import Finding, Verdict, overall
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bthcheck.falsify import Search
+
+KINDS = ("trend", "probabilistic", "exact")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a test states, written down before it is run.
+
+    id : short unique name, as "T1"
+    statement : the claim in one sentence
+    source : where the paper makes it
+    kind : "trend" and "probabilistic" claims are statistical and share the family-wise error; "exact" ones are inequalities
+    scope : under what conditions it is stated
+    """
+
+    id: str
+    statement: str
+    source: str
+    kind: str = "trend"
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.id):
+            raise ValueError(f"a claim's id must be letters, digits, '-', '_' or '.', got {self.id!r}")
+        one_of(f"the kind of claim {self.id}", self.kind, KINDS)
+
+    @property
+    def statistical(self) -> bool:
+        """Whether the claim shares the family-wise error."""
+        return self.kind != "exact"
+
+
+def claim(id: str, *, statement: str, source: str, kind: str = "trend", scope: str = "") -> Callable[[Any], Any]:
+    """Mark a pytest function as the test of a claim; see `Claim`. The function presents `evidence`.
+
+    Raises
+    ------
+    ValueError
+        If the id or kind is not allowed.
+    """
+    return pytest.mark.claim(Claim(id, statement, source, kind, scope))
+
+
+@dataclass
+class Evidence:
+    """What a claim's test presents: findings, figures and notes. The fixture `evidence` is one of these.
+
+    placebo : a generator that permutes levels within seeds before each trend test, or None
+    """
+
+    claim: Claim
+    folder: Path
+    placebo: np.random.Generator | None = None
+    findings: list[Finding] = field(default_factory=list)
+    figures: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def increases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
+        """Present a test that `values` increase along ordered levels within seeds; see `bthcheck.evidence.trend`."""
+        return self._present(evidence.trend(self._placebo(values, along), along, direction=1, **options), "trend")
+
+    def decreases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
+        """Present a test that `values` decrease along ordered levels within seeds; see `bthcheck.evidence.trend`."""
+        return self._present(evidence.trend(self._placebo(values, along), along, direction=-1, **options), "trend")
+
+    def correlates(self, first: xr.DataArray, second: xr.DataArray, along: str, **options: Any) -> Finding:
+        """Present a test that two quantities share their order within seeds; see `bthcheck.evidence.correlation`."""
+        return self._present(evidence.correlation(first, self._placebo(second, along), along, **options), "trend")
+
+    def at_most(self, smaller: ArrayLike, larger: ArrayLike, tolerance: ArrayLike, **options: Any) -> Finding:
+        """Present a test that an inequality is never violated; see `bthcheck.evidence.inequality`."""
+        return self._present(evidence.inequality(smaller, larger, tolerance, **options))
+
+    def withstands(self, search: "Search", quantity: str) -> Finding:
+        """Present an inequality that a search tried to falsify; what the search shrank to is noted."""
+        self.notes.append(f"{quantity}: {search.summary}")
+        return self.at_most(search.smaller, search.larger, search.tolerance, quantity=quantity)
+
+    def fails_outside(self, search: "Search", quantity: str) -> Finding:
+        """Present a search that was to find an inequality violated outside its scope."""
+        return self._present(
+            evidence.counterexample(
+                search.counterexample is not None, quantity=quantity, example=search.counterexample or ""
+            )
+        )
+
+    def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
+        """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""
+        return self._present(evidence.rate(violations, cases, limit, quantity=quantity), "probabilistic")
+
+    def dispersed(self, scores: ArrayLike, **options: Any) -> Finding:
+        """Present a test of the spread of standardised scores; see `bthcheck.evidence.dispersion`."""
+        return self._present(evidence.dispersion(scores, **options), "probabilistic")
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to the claim's section of the report."""
+        self.notes.append(sentence)
+
+    def figure(self, figure: "Figure", caption: str) -> None:
+        """Add a figure to the claim's section of the report; it is written to the results folder."""
+        from bthcheck.plotting import save
+
+        path = self.folder / "figures" / f"{self.claim.id}-{len(self.figures) + 1}.svg"
+        save(figure, path)
+        self.figures.append({"path": str(path.relative_to(self.folder)), "caption": caption})
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst verdict of all findings; None if there are none."""
+        return overall([finding.verdict for finding in self.findings]) if self.findings else None
+
+    @property
+    def reason(self) -> str:
+        """The reason of the finding that decided the verdict."""
+        return next((f.reason for f in self.findings if f.verdict == self.verdict), "no evidence was presented")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for the report."""
+        return {
+            "claim": asdict(self.claim),
+            "verdict": None if self.verdict is None else str(self.verdict),
+            "reason": self.reason,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "figures": self.figures,
+            "notes": self.notes,
+        }
+
+    def _placebo(self, values: xr.DataArray, along: str) -> xr.DataArray:
+        return values if self.placebo is None else evidence.permuted(values, along, self.placebo)
+
+    def _present(self, finding: Finding, kind: str | None = None) -> Finding:
+        if kind is not None and self.claim.kind != kind:
+            raise ValueError(f"claim {self.claim.id} is registered as {self.claim.kind!r}, but its test is {kind!r}")
+        self.findings.append(finding)
+        return finding

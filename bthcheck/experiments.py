@@ -1,0 +1,189 @@
+"""What is trained: a task, levels to compare, a network, how it is trained, and the seeds it is repeated with."""
+
+import dataclasses
+import json
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+from bthcheck.checks import distinct, one_of, positive, positive_int
+from bthcheck.choices import PROFILES
+from bthcheck.networks import MLP
+from bthcheck.tasks import Sinusoid
+
+SAMPLINGS = ("reshuffle", "replacement")
+DTYPES = ("float32", "float64")
+RESHAPING = ("epochs", "batch_size", "dtype", "lipschitz_every", "train", "test", "inputs", "widths")
+"""Fields that levels may not set: they change the shape or meaning of the result arrays."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Plain SGD and what is measured along it.
+
+    Parameters
+    ----------
+    epochs : passes over the training set
+    batch_size : points a step
+    learning_rate : α of the first epoch
+    decay : factor on α from one epoch to the next, as in ``torch.optim.lr_scheduler.ExponentialLR``; 1 keeps it constant
+    sampling : "reshuffle" visits every point once an epoch, as the paper does; "replacement" draws each point
+        independently and uniformly, as Theorem 1 assumes
+    dtype : "float32" or "float64"
+    lipschitz_every : epochs between evaluations of the local Lipschitz constants; the last epoch is always evaluated
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive or a word is not among those above.
+    """
+
+    epochs: int = 3000
+    batch_size: int = 1
+    learning_rate: float = 0.001
+    decay: float = 1.0
+    sampling: str = "reshuffle"
+    dtype: str = "float32"
+    lipschitz_every: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lipschitz_every"):
+            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
+        for name in ("learning_rate", "decay"):
+            object.__setattr__(self, name, positive(name, getattr(self, name)))
+        one_of("sampling", self.sampling, SAMPLINGS)
+        one_of("dtype", self.dtype, DTYPES)
+
+    def learning_rates(self) -> list[float]:
+        """α of every epoch."""
+        return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs)]
+
+
+class Setting(NamedTuple):
+    """What one run is made of, apart from its seed."""
+
+    task: Sinusoid
+    network: MLP
+    training: Training
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Levels to compare, each trained with every seed.
+
+    One seed gives the same points, initial weights and sampling order at every level, so that levels are compared within
+    seeds (blocks).
+
+    Parameters
+    ----------
+    name : a word for reports
+    task : what is learned
+    vary : the field of `task`, `network` or `training` that the levels set, none of `RESHAPING`; it names the dimension of
+        the results
+    levels : its values, in order of complexity
+    network, training : who learns and how
+    seeds : whole numbers from 0
+
+    Raises
+    ------
+    ValueError
+        If levels or seeds are empty or repeat, `vary` names no field, or a level is not a value that field may have.
+    """
+
+    name: str
+    task: Sinusoid
+    vary: str
+    levels: tuple[Any, ...]
+    network: MLP = MLP()
+    training: Training = Training()
+    seeds: tuple[int, ...] = field(default=tuple(range(10)))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", distinct("levels", _tuple("levels", self.levels)))
+        object.__setattr__(self, "seeds", distinct("seeds", [_seed(s) for s in _tuple("seeds", self.seeds)]))
+        self._varied_part()
+        for level in self.levels:
+            setting = self.at(level)
+            if setting.network.inputs != setting.task.inputs:
+                raise ValueError(
+                    f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}"
+                )
+            if setting.network.output != "identity":
+                raise ValueError(f"a regression task needs a network with output='identity', got {setting.network.output!r}")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; fields of `training` may be named directly, e.g. ``epochs=200``.
+
+        Raises
+        ------
+        ValueError
+            If a name is a field of neither `Experiment` nor `Training`.
+        """
+        own = {f.name for f in dataclasses.fields(self)}
+        nested = {f.name for f in dataclasses.fields(self.training)}
+        unknown = sorted(changes.keys() - own - nested)
+        if unknown:
+            raise ValueError(
+                f"an experiment has no field {', '.join(unknown)}; it has {', '.join(sorted(own | nested))}"
+            )
+        training = {name: changes.pop(name) for name in nested & changes.keys()}
+        if training:
+            changes["training"] = dataclasses.replace(changes.get("training", self.training), **training)
+        return dataclasses.replace(self, **changes)
+
+    def at(self, level: Any) -> Setting:
+        """Return task, network and training with `vary` set to `level`."""
+        part = self._varied_part()
+        setting = Setting(self.task, self.network, self.training)
+        return setting._replace(**{part: dataclasses.replace(getattr(self, part), **{self.vary: level})})
+
+    def to_json(self) -> str:
+        """Return the full configuration as JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    def _varied_part(self) -> str:
+        if self.vary in RESHAPING:
+            raise ValueError(f"levels cannot set {self.vary!r}, which changes the shape of the results; use an experiment each")
+        for part in ("task", "network", "training"):
+            if self.vary in {f.name for f in dataclasses.fields(getattr(self, part))}:
+                return part
+        raise ValueError(f"vary must name a field of task, network or training, got {self.vary!r}")
+
+
+def _tuple(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    if isinstance(values, (str, int, float)):
+        raise ValueError(f"{name} must be a sequence of values, got {values!r}")
+    return tuple(values)
+
+
+def _seed(value: object) -> int:
+    try:
+        seed = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        seed = -1
+    if seed < 0 or isinstance(value, bool):
+        raise ValueError(f"seeds must be whole numbers from 0, got {value!r}")
+    return seed
+
+
+SINUSOIDS = Experiment(
+    name="sinusoids", task=Sinusoid(), vary="frequency", levels=(0.25, 0.5, 0.75, 1.0), seeds=tuple(range(10))
+)
+"""Figures 1a–c and 2a–b of the paper at full scale: 4 frequencies × 10 seeds × 3000 epochs of 100 steps."""
+
+
+def at_profile(experiment: Experiment, profile: str) -> Experiment:
+    """Return the size of `experiment` that a profile asks for.
+
+    "quick" is a first look with half the seeds and epochs; "laptop" and "paper" leave the sinusoids at the paper's scale.
+
+    Raises
+    ------
+    ValueError
+        If `profile` is not one of `PROFILES`.
+    """
+    one_of("profile", profile, PROFILES)
+    if profile != "quick":
+        return experiment
+    return experiment.replace(seeds=experiment.seeds[:5], epochs=experiment.training.epochs // 2)

@@ -1,0 +1,87 @@
+"""Local Lipschitz constants and their bounds, by autograd on any network split into `first` and `rest`.
+
+All functions take a network f = rest ∘ first and inputs x of shape (m, n), and return one value a point, shape (m,), unless
+they say otherwise. They work in the network's own floating-point type; for checks of exact inequalities use float64.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bthcheck.networks import IdentityWithBias, Network
+
+
+def local_lipschitz(network: Network, x: Tensor) -> Tensor:
+    """λ(x) = ‖∇_x f(x)‖₂, the Lipschitz constant of f within the linear region of x (section 3 of the paper)."""
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(network(x).sum(), x)
+    return gradient.flatten(1).norm(dim=1)
+
+
+def first_layer_gradients(network: Network, x: Tensor) -> Tensor:
+    """g(x) = ∂f/∂(W_1 x + b_1), shape (m, n_1): what one step at x adds to b_1, up to −α ∂ℓ/∂f (Lemma 1)."""
+    z = network.first(x).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(network.rest(z).sum(), z)
+    return gradient.flatten(1)
+
+
+def first_weight(network: Network) -> Tensor:
+    """W_1, shape (n_1, n); the identity is written out."""
+    first = network.first
+    if isinstance(first, IdentityWithBias):
+        return torch.eye(len(first.bias), dtype=first.bias.dtype, device=first.bias.device)
+    return first.weight.detach()
+
+
+def active_sigma_min(network: Network, x: Tensor) -> Tensor:
+    """Smallest singular value of the rows of W_1 whose neurons are active at x; 0 if none or more than n are.
+
+    λ(x) ≥ this · ‖g(x)‖ holds for W_1 of any shape, because g(x) vanishes on inactive rows, whereas σ_min(W_1) bounds λ from
+    below only if n_1 ≤ n.
+    """
+    weight = first_weight(network).cpu().numpy()
+    active = (network.first(x) > 0).detach().cpu().numpy()
+    sigma = [
+        np.linalg.svd(weight[rows], compute_uv=False)[-1] if 0 < rows.sum() <= weight.shape[1] else 0.0
+        for rows in active
+    ]
+    return torch.tensor(np.array(sigma)).to(x)
+
+
+def product_bound(network: Network) -> float:
+    """Π‖W_l‖₂, times 1/4 with a sigmoid output: the bound on λ(x) that ignores x."""
+    bound = float(torch.linalg.matrix_norm(first_weight(network), ord=2))
+    for layer in network.rest:
+        if isinstance(layer, nn.Linear):
+            bound *= float(torch.linalg.matrix_norm(layer.weight.detach(), ord=2))
+        elif isinstance(layer, nn.Sigmoid):
+            bound /= 4
+    return bound
+
+
+def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
+    """Largest error floating point can make in comparing λ(x) with σ·‖g(x)‖ or with Π‖W_l‖₂.
+
+    Standard running-error analysis (Higham, *Accuracy and Stability of Numerical Algorithms*, section 3): a chain of matrix
+    products over k additions errs by at most γ_k = k u / (1 − k u) times the same chain of absolute values, here the
+    backward pass on |W_l| behind the neurons that are active at x. Singular values err by the same γ_k times a Frobenius norm.
+    """
+    weights = [first_weight(network)] + [layer.weight.detach() for layer in network.rest if isinstance(layer, nn.Linear)]
+    unit = torch.finfo(weights[0].dtype).eps / 2
+    additions = sum(sum(weight.shape) + 2 for weight in weights) + 10
+    gamma = additions * unit / (1 - additions * unit)
+
+    masks = []
+    z = network.first(x).detach()
+    for layer in network.rest:
+        z = layer(z).detach()
+        if isinstance(layer, nn.ReLU):
+            masks.append(z > 0)
+    chain = weights[-1].abs().expand(len(x), -1)
+    frobenius = float(torch.linalg.matrix_norm(weights[-1]))
+    for weight, mask in zip(reversed(weights[:-1]), reversed(masks), strict=True):
+        first = chain * mask
+        chain = first @ weight.abs()
+        frobenius *= float(torch.linalg.matrix_norm(weight))
+    sigma = float(torch.linalg.matrix_norm(weights[0]))
+    return gamma * (chain.norm(dim=1) + sigma * first.norm(dim=1) + frobenius)

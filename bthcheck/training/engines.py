@@ -1,0 +1,151 @@
+"""Train experiments: choose an engine, spread the runs, put the results together."""
+
+import os
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bthcheck.checks import one_of, positive_int
+from bthcheck.choices import ENGINES, available_threads, check_device
+from bthcheck.experiments import Experiment
+from bthcheck.training import fused, reference
+from bthcheck.training.cache import Observer, RunCache, obtain
+from bthcheck.training.runs import Run
+from bthcheck.trajectory import assemble
+
+__all__ = ["resolve", "run", "trace"]
+
+
+def run(
+    experiment: Experiment,
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool | Observer = True,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Train every level and seed of an experiment and return what was measured.
+
+    Parameters
+    ----------
+    experiment : what to train
+    device : "auto", "cpu", "cuda" or "cuda:N"; "auto" is the CPU, which the fused engine makes the fastest for small MLPs
+    engine : "auto", "fused" or "reference"; "auto" is fused where it can do what is asked
+    cache : folder of finished runs, shared with other processes, or None for none
+    progress : whether to show a progress bar, or an object that is told of every run
+    threads : runs trained at once on a CPU; all available cores if None. It never changes a number.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions (name of the level, "seed", "epoch"), the variables of `bthcheck.training.statistics.STATISTICS`, `learning_rate`
+        and `parameters`, and the experiment's full configuration in ``attrs``. ``ds.bthcheck.weights(level, seed)`` is a
+        trained network. Runs that diverged are marked in the coordinate `diverged`.
+
+    Raises
+    ------
+    ValueError
+        If the device or engine is unknown or not there, or the engine cannot do what is asked.
+    """
+    runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
+    module, device = resolve(runs, engine, device)
+    threads = available_threads() if threads is None else positive_int("threads", threads)
+    observer = _Bar(experiment.name) if progress is True else _Silent() if progress is False else progress
+    try:
+        results = obtain(
+            runs,
+            lambda one: module.train(one, device),
+            engine=module.NAME,
+            device=device,
+            cache=None if cache is None else RunCache(cache),
+            threads=1 if device != "cpu" or module.NAME == "reference" else threads,
+            observer=observer,
+        )
+    finally:
+        if isinstance(observer, _Bar):
+            observer.close()
+    by_run = {(one.level, one.seed): result for one, result in zip(runs, results, strict=True)}
+    return assemble(experiment, by_run, {"engine": module.NAME, "device": device})
+
+
+def trace(
+    experiment: Experiment, level: Any, seed: int, steps: int, *, device: str = "auto", engine: str = "auto"
+) -> xr.Dataset:
+    """Train one run for `steps` steps and return every one of them, each evaluated before its update.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions "step", "point" (training points), "neuron" (first layer), "input"; variables `phi` (step), φ_t;
+        `lipschitz` (step), λ_t at the sampled point (the largest of the batch); `epsilon`, `learning_rate` (step);
+        `bias` (step_after, neuron), b_1 before every step and after the last; `first_weight` (step, neuron, input), W_1;
+        `gradient_norm` and `point_lipschitz` (step, point), ‖g_t(x)‖ and λ_t(x) at every training point.
+
+    Raises
+    ------
+    ValueError
+        As `run`, and if `steps` is more than the experiment's epochs hold.
+    """
+    one = Run(experiment.replace(levels=(level,), seeds=(seed,)), level, seed)
+    module, device = resolve([one], engine, device)
+    setting = one.setting
+    available = setting.training.epochs * -(-setting.task.train // setting.training.batch_size)
+    if positive_int("steps", steps) > available:
+        raise ValueError(f"steps must be at most the {available} steps of the experiment, got {steps}")
+    arrays: dict[str, np.ndarray] = module.trace(one, steps, device)
+    dims = {
+        "bias": ("step_after", "neuron"),
+        "first_weight": ("step", "neuron", "input"),
+        "gradient_norm": ("step", "point"),
+        "point_lipschitz": ("step", "point"),
+    }
+    variables = {name: (dims.get(name, ("step",)), array) for name, array in arrays.items()}
+    return xr.Dataset(variables, attrs={"experiment": one.experiment.to_json(), "engine": module.NAME})
+
+
+def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> tuple[ModuleType, str]:
+    """Return the engine and the device that train `runs`, or raise ``ValueError`` saying why none can."""
+    one_of("engine", engine, ENGINES)
+    check_device(device)
+    kind = "cpu" if device == "auto" else device.split(":")[0]
+    refusal = next((reason for reason in map(fused.unsupported, runs) if reason), None)
+    if engine == "fused":
+        if kind not in fused.DEVICES:
+            raise ValueError(f"engine 'fused' runs on the cpu, got device={device!r}; use engine='reference'")
+        if refusal:
+            raise ValueError(refusal)
+    fits = kind in fused.DEVICES and refusal is None
+    chosen = fused if engine == "fused" or (engine == "auto" and fits) else reference
+    return chosen, "cpu" if device == "auto" else device
+
+
+class _Silent:
+    def start(self, total: int) -> None:
+        pass
+
+    def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
+        pass
+
+
+class _Bar:
+    """A tqdm bar on standard error."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: Any = None
+
+    def start(self, total: int) -> None:
+        from tqdm.auto import tqdm
+
+        self.bar = tqdm(total=total, desc=f"training {self.name}", unit="run")
+
+    def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
+        self.bar.update()
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,44 @@
+"""Bias-trajectory statistics: what an engine measures in every epoch of a run.
+
+Notation (Loukas, Poiitis, Jegelka, NeurIPS 2021): b_1 is the bias of the first layer, α the learning rate, ε = |∂ℓ/∂f| the
+slope of the loss, g = ∂f/∂(W_1 x + b_1), and φ_t = ‖b_1^{t+1} − b_1^t‖ / (α_t ε_t), which is ‖g_t(x_t)‖ at batch size 1.
+Everything about step t is evaluated before that step's update.
+"""
+
+import numpy as np
+
+# name → (long_name, units)
+STATISTICS = {
+    "trajectory_length": ("sum of φ over the epoch's steps", "output / input"),
+    "trajectory_max": ("largest φ of the epoch's steps", "output / input"),
+    "bias_variance": ("mean over the epoch's steps of ‖b_1 − its mean‖², divided by α²", "(loss / input)²"),
+    "distance_to_init": ("‖b_1 − its initial value‖ after the epoch", "input"),
+    "update_sum": ("sum of ‖Δb_1‖ = α ε φ over the epoch's steps", "input"),
+    "train_loss": ("mean loss of the epoch's steps, each before its update", "loss"),
+    "test_loss": ("mean loss over the test points after the epoch", "loss"),
+    "train_error": ("share of the epoch's steps that misclassify, each before its update", "1"),
+    "test_error": ("share of the test points misclassified after the epoch", "1"),
+    "lipschitz_mean": ("mean local Lipschitz constant over the training points after the epoch", "output / input"),
+    "lipschitz_max": ("largest local Lipschitz constant over the training points after the epoch", "output / input"),
+}
+"""Every statistic of a run, one number an epoch. Errors are NaN in regression, Lipschitz constants where not evaluated."""
+
+
+def blank_statistics(epochs: int) -> dict[str, np.ndarray]:
+    """Return every statistic filled with NaN, for an engine to write into."""
+    return {name: np.full(epochs, np.nan) for name in STATISTICS}
+
+
+def mark_divergence(statistics: dict[str, np.ndarray]) -> bool:
+    """Set every statistic to infinity from the first epoch at which the trajectory or a loss is not finite.
+
+    Returns whether there was one.
+    """
+    watched = ("trajectory_length", "bias_variance", "distance_to_init", "train_loss", "test_loss")
+    finite = np.all([np.isfinite(statistics[name]) for name in watched], axis=0)
+    if finite.all():
+        return False
+    first = int(np.argmin(finite))
+    for values in statistics.values():
+        values[first:] = np.inf
+    return True
