@@ -202,11 +202,12 @@ def inequality(
         verdict, reason = Verdict.VACUOUS, "the bound exceeds what is true of anything in every case"
     else:
         verdict, reason = Verdict.SUPPORTED, f"not violated in any of {left.size} cases"
+    within = int(((excess > 0) & (excess <= slack)).sum())
     return Finding(
         quantity=quantity,
         test="exact inequality",
         verdict=verdict,
-        reason=f"{reason}; largest tolerance {slack.max():.1e}",
+        reason=f"{reason}; {within} needed the rounding tolerance, its median {np.median(slack):.1e}",
         statistic=("worst margin", float(np.max(excess, initial=-np.inf))),
         effect_name="median bound / value",
         effect=looseness,
@@ -231,7 +232,6 @@ def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding
         effect_name="violation rate",
         effect=violations / cases,
         interval=(float(interval.low), float(interval.high)),
-        minimum_effect=None,
         level=LEVEL,
         cases=cases,
     )

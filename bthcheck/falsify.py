@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from torch import nn
 
 from bthcheck.networks import MLP, Network
 
@@ -49,33 +50,36 @@ class Example(NamedTuple):
     x: torch.Tensor
 
     def __repr__(self) -> str:
-        entries = ", ".join(
-            f"{name} = {value.tolist()}"
-            for name, value in self.network.state_dict().items()
-            if value.numel() <= 4 * MAX_WIDTH**2
-        )
-        return f"network({entries}) at x = {self.x.tolist()}"
+        layers = [self.network.first, *(layer for layer in self.network.rest if isinstance(layer, nn.Linear))]
+        entries = [
+            f"W_{number} = {layer.weight.tolist()}, b_{number} = {layer.bias.tolist()}"
+            for number, layer in enumerate(layers, start=1)
+        ]
+        sigmoid = isinstance(self.network.rest[-1], nn.Sigmoid)
+        return f"{', '.join(entries)}{', sigmoid output' if sigmoid else ''}, x = {self.x.tolist()}"
 
 
 @st.composite
-def examples(draw: Any, *, shape: str = "any", output: str | None = None) -> Example:
+def examples(draw: Any, *, shape: str = "any", output: str | None = None, readable: bool = False) -> Example:
     """Draw a network and points.
 
-    Half of the networks have small whole numbers for weights, which shrink to something readable and make gradients vanish
-    and neurons tie; half have normal weights over four orders of magnitude.
+    Half of the networks have small whole numbers for weights, which make gradients vanish and neurons tie; half have normal
+    weights over four orders of magnitude.
 
     Parameters
     ----------
     shape : "any", "narrow" for n_1 ≤ n or "wide" for n_1 > n
     output : "identity", "sigmoid", or None for either
+    readable : whether to draw only small networks of whole numbers, for a counterexample that is to be read
     """
-    n = draw(st.integers(1, MAX_WIDTH - 1))
-    low, high = {"any": (1, MAX_WIDTH), "narrow": (1, n), "wide": (n + 1, MAX_WIDTH)}[shape]
-    hidden = draw(st.lists(st.integers(1, MAX_WIDTH), max_size=3))
+    widest = 3 if readable else MAX_WIDTH
+    n = draw(st.integers(1, widest - 1))
+    low, high = {"any": (1, widest), "narrow": (1, n), "wide": (n + 1, widest)}[shape]
+    hidden = draw(st.lists(st.integers(1, MAX_WIDTH), max_size=0 if readable else 3))
     kind = draw(st.sampled_from(["identity", "sigmoid"])) if output is None else output
     network = MLP((n, draw(st.integers(low, high)), *hidden, 1), "trained", kind).build().double()
     points = draw(st.integers(1, 3))
-    if draw(st.booleans()):
+    if not readable and draw(st.booleans()):
         generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         scale = 10.0 ** draw(st.integers(-2, 2))
         fill = [scale * generator.standard_normal(tuple(p.shape)) for p in network.parameters()]
@@ -119,7 +123,7 @@ def falsify(
         if (excess > comparison.tolerance).any():
             worst = int(np.argmax(excess - comparison.tolerance))
             raise _Violated(
-                f"{example!r}, where {comparison.smaller[worst]:.6g} > {comparison.larger[worst]:.6g}"
+                f"{example!r}: {comparison.smaller[worst]:.6g} > {comparison.larger[worst]:.6g}"
             )
 
     try:

@@ -4,6 +4,8 @@ All functions take a network f = rest ∘ first and inputs x of shape (m, n), an
 they say otherwise. They work in the network's own floating-point type; for checks of exact inequalities use float64.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -50,27 +52,18 @@ def active_sigma_min(network: Network, x: Tensor) -> Tensor:
 
 def product_bound(network: Network) -> float:
     """Π‖W_l‖₂, times 1/4 with a sigmoid output: the bound on λ(x) that ignores x."""
-    bound = float(torch.linalg.matrix_norm(first_weight(network), ord=2))
-    for layer in network.rest:
-        if isinstance(layer, nn.Linear):
-            bound *= float(torch.linalg.matrix_norm(layer.weight.detach(), ord=2))
-        elif isinstance(layer, nn.Sigmoid):
-            bound /= 4
-    return bound
+    bound = math.prod(float(torch.linalg.matrix_norm(weight, ord=2)) for weight in _weights(network))
+    return bound / 4 if isinstance(network.rest[-1], nn.Sigmoid) else bound
 
 
 def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
-    """Largest error floating point can make in comparing λ(x) with σ·‖g(x)‖ or with Π‖W_l‖₂.
+    """Largest error floating point can make in comparing λ(x) with σ·‖g(x)‖.
 
     Standard running-error analysis (Higham, *Accuracy and Stability of Numerical Algorithms*, section 3): a chain of matrix
     products over k additions errs by at most γ_k = k u / (1 − k u) times the same chain of absolute values, here the
-    backward pass on |W_l| behind the neurons that are active at x. Singular values err by the same γ_k times a Frobenius norm.
+    backward pass on |W_l| behind the neurons that are active at x. A singular value errs by the same γ_k times ‖W_1‖_F.
     """
-    weights = [first_weight(network)] + [layer.weight.detach() for layer in network.rest if isinstance(layer, nn.Linear)]
-    unit = torch.finfo(weights[0].dtype).eps / 2
-    additions = sum(sum(weight.shape) + 2 for weight in weights) + 10
-    gamma = additions * unit / (1 - additions * unit)
-
+    weights = _weights(network)
     masks = []
     z = network.first(x).detach()
     for layer in network.rest:
@@ -78,10 +71,24 @@ def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
         if isinstance(layer, nn.ReLU):
             masks.append(z > 0)
     chain = weights[-1].abs().expand(len(x), -1)
-    frobenius = float(torch.linalg.matrix_norm(weights[-1]))
     for weight, mask in zip(reversed(weights[:-1]), reversed(masks), strict=True):
         first = chain * mask
         chain = first @ weight.abs()
-        frobenius *= float(torch.linalg.matrix_norm(weight))
-    sigma = float(torch.linalg.matrix_norm(weights[0]))
-    return gamma * (chain.norm(dim=1) + sigma * first.norm(dim=1) + frobenius)
+    return _gamma(weights) * (chain.norm(dim=1) + torch.linalg.matrix_norm(weights[0]) * first.norm(dim=1))
+
+
+def product_tolerance(network: Network) -> float:
+    """Largest error of `product_bound` and of a λ below it: γ_k times the product of Frobenius norms, which exceeds both."""
+    weights = _weights(network)
+    return 2 * _gamma(weights) * math.prod(float(torch.linalg.matrix_norm(weight)) for weight in weights)
+
+
+def _weights(network: Network) -> list[Tensor]:
+    return [first_weight(network)] + [layer.weight.detach() for layer in network.rest if isinstance(layer, nn.Linear)]
+
+
+def _gamma(weights: list[Tensor]) -> float:
+    """γ_k for a pass through these layers: additions a neuron, summed over layers, and a few for norms and biases."""
+    unit = torch.finfo(weights[0].dtype).eps / 2
+    additions = sum(sum(weight.shape) + 2 for weight in weights) + 10
+    return additions * unit / (1 - additions * unit)

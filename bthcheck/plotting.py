@@ -135,7 +135,8 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+    figure = Figure(figsize=(5.6, 3.3))
+    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.92)  # laying out by measuring takes thrice as long
     return figure, figure.subplots()
 
 

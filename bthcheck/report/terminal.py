@@ -11,16 +11,18 @@ _HEADER = ("claim", "statement", "verdict", "effect [95 %]", "p", "seeds", "s")
 
 
 def table(rows: list[dict[str, Any]], width: int) -> list[tuple[str, str]]:
-    """Return lines and their colours, at most `width` wide where the statements can be shortened enough."""
+    """Return lines and their colours. Statements that do not fit into `width` stand on lines of their own."""
     cells = [_cells(row) for row in rows]
     widths = [max(len(line[i]) for line in [_HEADER, *cells]) for i in range(len(_HEADER))]
-    others = sum(widths) - widths[1] + 2 * (len(_HEADER) - 1)
-    widths[1] = max(20, min(widths[1], width - others))
-    lines = [(_line(_HEADER, widths), "")]
+    fits = sum(widths) + 2 * (len(widths) - 1) <= width
+    lines = [(_line(_HEADER, widths, fits), "")]
     for row, line in zip(rows, cells, strict=True):
-        lines.append((_line(line, widths), _COLORS.get(row["status"], "red")))
+        lines.append((_line(line, widths, fits), _COLORS.get(row["status"], "red")))
+        sentences = [] if fits else [row["claim"]["statement"]]
         if row["status"] != "supported" and row["reason"]:
-            lines.append((textwrap.shorten(f"{'':{widths[0]}}  {row['reason']}", 4 * width), ""))
+            sentences.append(row["reason"])
+        for sentence in sentences:
+            lines += [(f"    {part}", "") for part in textwrap.wrap(sentence, max(40, width - 4))]
     return lines
 
 
@@ -38,6 +40,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    statement = textwrap.shorten(cells[1], widths[1], placeholder="…")
-    return "  ".join(f"{cell:<{w}}" for cell, w in zip((cells[0], statement, *cells[2:]), widths, strict=True)).rstrip()
+def _line(cells: tuple[str, ...], widths: list[int], with_statement: bool) -> str:
+    shown = [i for i in range(len(cells)) if with_statement or _HEADER[i] != "statement"]
+    return "  ".join(f"{cells[i]:<{widths[i]}}" for i in shown).rstrip()

@@ -71,9 +71,14 @@ def run_key(run: Run, engine: str, device: str) -> str:
         "engine": engine,
         "device": device.split(":")[0],
         "code": _code_digest(),
-        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "libraries": _library_versions(),
     }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _library_versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 @functools.cache

@@ -242,7 +242,8 @@ def _forward(p, x, start):  # type: ignore[no-untyped-def]
 def _backward(p, x, start, scale):  # type: ignore[no-untyped-def]
     """Go back from the last `_forward`: leave g in ``delta[:n_1]``, subtract `scale` · ∂f/∂θ from θ, return ‖g‖².
 
-    Every weight is read once, for the gradient, and written once, for the update.
+    Every weight is read once, for the gradient, and written once, for the update. A `scale` of None leaves θ alone; Numba
+    compiles that case by itself, without the updates.
     """
     zero, one, four = np.uintp(0), np.uintp(1), np.uintp(4)
     theta, h, delta, widths = p.theta, p.activation, p.delta, p.widths
@@ -251,16 +252,19 @@ def _backward(p, x, start, scale):  # type: ignore[no-untyped-def]
     a, weight = p.hidden[last - one], p.weights[last]
     for j in range(widths[last]):
         delta[a + j] = theta[weight + j] if h[a + j] > 0 else nought
-        theta[weight + j] -= scale * h[a + j]
-    theta[p.biases[last]] -= scale
+    if scale is not None:
+        for j in range(widths[last]):
+            theta[weight + j] -= scale * h[a + j]
+        theta[p.biases[last]] -= scale
 
     for back in range(one, last):
         layer = last - back
         inputs, outputs = widths[layer], widths[layer + one]
         a, z = p.hidden[layer - one], p.hidden[layer]
         weight, bias = p.weights[layer], p.biases[layer]
-        for i in range(outputs):
-            theta[bias + i] -= scale * delta[z + i]
+        if scale is not None:
+            for i in range(outputs):
+                theta[bias + i] -= scale * delta[z + i]
         for j in range(inputs):
             delta[a + j] = nought
         count = p.counts[layer]
@@ -270,50 +274,54 @@ def _backward(p, x, start, scale):  # type: ignore[no-untyped-def]
             j2, j3 = p.active[a + k + np.uintp(2)], p.active[a + k + np.uintp(3)]
             w0, w1 = weight + j0 * outputs, weight + j1 * outputs
             w2, w3 = weight + j2 * outputs, weight + j3 * outputs
-            c0, c1, c2, c3 = scale * h[a + j0], scale * h[a + j1], scale * h[a + j2], scale * h[a + j3]
             s0, s1, s2, s3 = nought, nought, nought, nought
+            if scale is not None:
+                c0, c1, c2, c3 = scale * h[a + j0], scale * h[a + j1], scale * h[a + j2], scale * h[a + j3]
             for i in range(outputs):
                 d = delta[z + i]
                 s0 += theta[w0 + i] * d
                 s1 += theta[w1 + i] * d
                 s2 += theta[w2 + i] * d
                 s3 += theta[w3 + i] * d
-                theta[w0 + i] -= c0 * d
-                theta[w1 + i] -= c1 * d
-                theta[w2 + i] -= c2 * d
-                theta[w3 + i] -= c3 * d
+                if scale is not None:
+                    theta[w0 + i] -= c0 * d
+                    theta[w1 + i] -= c1 * d
+                    theta[w2 + i] -= c2 * d
+                    theta[w3 + i] -= c3 * d
             delta[a + j0], delta[a + j1], delta[a + j2], delta[a + j3] = s0, s1, s2, s3
         for k in range(whole, count):
             j0 = p.active[a + k]
-            w0, c0, s0 = weight + j0 * outputs, scale * h[a + j0], nought
+            w0, s0 = weight + j0 * outputs, nought
+            if scale is not None:
+                c0 = scale * h[a + j0]
             for i in range(outputs):
                 d = delta[z + i]
                 s0 += theta[w0 + i] * d
-                theta[w0 + i] -= c0 * d
+                if scale is not None:
+                    theta[w0 + i] -= c0 * d
             delta[a + j0] = s0
 
     n, n_1 = widths[0], widths[1]
-    bias = p.biases[0]
     square = nought
     for i in range(n_1):
         square += delta[i] * delta[i]
-        theta[bias + i] -= scale * delta[i]
-    if not p.identity:
-        for j in range(n):
-            row, c0 = p.weights[0] + j * n_1, scale * x[start + j]
-            for i in range(n_1):
-                theta[row + i] -= c0 * delta[i]
+    if scale is not None:
+        bias = p.biases[0]
+        for i in range(n_1):
+            theta[bias + i] -= scale * delta[i]
+        if not p.identity:
+            for j in range(n):
+                row, c0 = p.weights[0] + j * n_1, scale * x[start + j]
+                for i in range(n_1):
+                    theta[row + i] -= c0 * delta[i]
     return square
 
 
 @njit(**_COMPILE)
 def _gradient_norms(p, x, start):  # type: ignore[no-untyped-def]
-    """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point without changing the parameters.
-
-    The pass is the one of `_backward` with a scale of 0, which leaves finite parameters exactly as they are.
-    """
+    """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point; the parameters stay as they are."""
     _forward(p, x, start)
-    norm = np.sqrt(np.float64(_backward(p, x, start, p.theta.dtype.type(0))))
+    norm = np.sqrt(np.float64(_backward(p, x, start, None)))
     if p.identity:
         return norm, norm
     n_1 = p.widths[1]

@@ -1,0 +1,146 @@
+"""X1, X2 and X8: what the first bias and the weights say of the local Lipschitz constant (Lemma 1 and what it needs).
+
+φ is measured at the first pre-activation and λ at the input, by separate gradients. With W_1 = I the two are equal by
+construction, which tests this code and not the paper; networks with trained first layers of any shape are what can fail.
+"""
+
+import numpy as np
+
+import bthcheck
+from bthcheck import claim, lipschitz, plotting
+from bthcheck.experiments import SINUSOIDS
+from bthcheck.falsify import Comparison, examples, falsify
+from bthcheck.networks import MLP
+from bthcheck.trajectory import first_singular_values
+
+IDENTITY = MLP((10, 10, 32, 32, 32, 1))
+NARROW = MLP((10, 6, 16, 16, 1), "trained")
+WIDE = MLP((10, 16, 16, 16, 1), "trained")
+STEPS = 100
+
+
+def training_of(network):
+    """Every step of a training in float64, φ and λ from independent gradients of the reference engine."""
+    experiment = SINUSOIDS.replace(network=network, dtype="float64", epochs=1, learning_rate=0.01)
+    return bthcheck.trace(experiment, level=0.5, seed=0, steps=STEPS, engine="reference")
+
+
+def measured(example):
+    """λ(x), ‖g(x)‖, the singular values of W_1 and the rounding tolerance of an example."""
+    network, x = example
+    gradient = lipschitz.first_layer_gradients(network, x).norm(dim=1).numpy()
+    sigma = np.linalg.svd(lipschitz.first_weight(network).numpy(), compute_uv=False)
+    tolerance = lipschitz.rounding_tolerance(network, x).numpy()
+    return lipschitz.local_lipschitz(network, x).numpy(), gradient, sigma, tolerance
+
+
+def above_sigma_1(example):
+    value, gradient, sigma, tolerance = measured(example)
+    return Comparison(value, sigma[0] * gradient, tolerance)
+
+
+def below_sigma_min(example):
+    value, gradient, sigma, tolerance = measured(example)
+    return Comparison(sigma[-1] * gradient, value, tolerance)
+
+
+def below_active_sigma_min(example):
+    value, gradient, _, tolerance = measured(example)
+    return Comparison(lipschitz.active_sigma_min(*example).numpy() * gradient, value, tolerance)
+
+
+def above_product(example):
+    value = lipschitz.local_lipschitz(*example).numpy()
+    bound, tolerance = lipschitz.product_bound(example.network), lipschitz.product_tolerance(example.network)
+    return Comparison(value, np.full_like(value, bound), np.full_like(value, tolerance))
+
+
+def rounding(trace):
+    """Float64 error of a comparison along training: γ_k with k the additions of a pass through these networks."""
+    return 300 * np.finfo(float).eps * (1 + trace.phi.values)
+
+
+@claim(
+    "X1",
+    kind="exact",
+    source="Lemma 1",
+    statement="The local Lipschitz constant at the sampled point is at most σ₁ φ",
+    scope="batch size 1, plain SGD, ε > 0; W_1 of any shape",
+)
+def test_lipschitz_is_at_most_sigma_1_phi(evidence, max_examples):
+    evidence.withstands(falsify(examples(), above_sigma_1, max_examples), "λ ≤ σ₁‖g‖ in generated networks")
+    ratios = {}
+    for name, network in {"= I": IDENTITY, "6 × 10": NARROW, "16 × 10": WIDE}.items():
+        trace = training_of(network)
+        bound = first_singular_values(trace)[0] * trace.phi.values
+        evidence.at_most(trace.lipschitz, bound, rounding(trace), quantity=f"λ ≤ σ₁ φ along training, W₁ {name}")
+        ratios[f"W₁ {name}"] = bound / trace.lipschitz.values
+    evidence.figure(
+        plotting.looseness(ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
+    )
+
+
+@claim(
+    "X2",
+    kind="exact",
+    source="Lemma 1, lower bound",
+    statement="The local Lipschitz constant at the sampled point is at least σ_min φ if n_1 ≤ n",
+    scope="first layers no wider than the input",
+)
+def test_lipschitz_is_at_least_sigma_min_phi(evidence, max_examples):
+    search = falsify(examples(shape="narrow"), below_sigma_min, max_examples)
+    evidence.withstands(search, "σ_min‖g‖ ≤ λ in generated networks with n_1 ≤ n")
+    for name, network in {"= I": IDENTITY, "6 × 10": NARROW}.items():
+        trace = training_of(network)
+        bound = first_singular_values(trace)[1] * trace.phi.values
+        evidence.at_most(bound, trace.lipschitz, rounding(trace), quantity=f"σ_min φ ≤ λ along training, W₁ {name}")
+
+
+@claim(
+    "X2-counterexample",
+    kind="exact",
+    source="Lemma 1, lower bound as printed",
+    statement="The lower bound σ_min φ ≤ λ fails for some first layers wider than the input",
+    scope="n_1 > n, where W_1ᵀ has a kernel",
+)
+def test_lower_bound_fails_for_wide_first_layers(evidence, max_examples):
+    search = falsify(examples(shape="wide", output="identity", readable=True), below_sigma_min, max_examples)
+    evidence.fails_outside(search, "σ_min‖g‖ ≤ λ in generated networks with n_1 > n")
+
+
+@claim(
+    "X2-repair",
+    kind="exact",
+    source="Lemma 1, repaired (not in the paper)",
+    statement="With σ_min of the active rows of W_1 the lower bound holds for first layers of any shape",
+    scope="σ_min counts as 0 where more than n neurons are active",
+)
+def test_repaired_lower_bound(evidence, max_examples):
+    search = falsify(examples(), below_active_sigma_min, max_examples)
+    evidence.withstands(search, "σ_min(active rows)·‖g‖ ≤ λ in generated networks")
+    informative = float(np.mean(search.smaller > 0))
+    evidence.note(f"The repaired bound is above zero, and so says something, in {informative:.0%} of the cases.")
+
+
+@claim(
+    "X8",
+    kind="exact",
+    source="product of norms",
+    statement="The local Lipschitz constant is at most the product of the layers' norms",
+    scope="times 1/4 with a sigmoid output",
+)
+def test_product_of_norms(sinusoids, evidence, max_examples):
+    evidence.withstands(falsify(examples(), above_product, max_examples), "λ ≤ Π‖W_l‖ in generated networks")
+    final = sinusoids.lipschitz_max.isel(epoch=-1)
+    networks = [[sinusoids.bthcheck.weights(f, s) for s in sinusoids.seed.values] for f in sinusoids.frequency.values]
+    bounds, tolerance = (
+        np.array([[measure(network) for network in row] for row in networks])
+        for measure in (lipschitz.product_bound, lipschitz.product_tolerance)
+    )
+    evidence.at_most(final, bounds, tolerance, quantity="largest λ over the training points of the trained sinusoid networks")
+    ratios = {f"frequency {level:g}": bound / value for level, bound, value in zip(final.frequency.values, bounds, final.values)}
+    evidence.figure(
+        plotting.looseness(ratios, xlabel="Π‖W_l‖ / largest λ over X"),
+        "How loose the product bound is in the trained networks, a curve over seeds for each frequency.",
+    )
+    evidence.note(f"In the trained networks the product of norms is {np.median(bounds / final.values):.0f} times too large (median).")
