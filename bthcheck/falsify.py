@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as st_numpy
 from torch import nn
 
 from bthcheck.networks import MLP, Network
+from bthcheck.training.runs import load_parameters
 
 MAX_WIDTH = 6
 
@@ -78,19 +79,16 @@ def examples(draw: Any, *, shape: str = "any", output: str | None = None, readab
     hidden = draw(st.lists(st.integers(1, MAX_WIDTH), max_size=0 if readable else 3))
     kind = draw(st.sampled_from(["identity", "sigmoid"])) if output is None else output
     network = MLP((n, draw(st.integers(low, high)), *hidden, 1), "trained", kind).build().double()
-    points = draw(st.integers(1, 3))
+    size = sum(parameter.numel() for parameter in network.parameters())
+    points = draw(st.integers(1, 1 if readable else 3))
     if not readable and draw(st.booleans()):
         generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        scale = 10.0 ** draw(st.integers(-2, 2))
-        fill = [scale * generator.standard_normal(tuple(p.shape)) for p in network.parameters()]
-        x = generator.standard_normal((points, n))
+        numbers = generator.standard_normal(size + points * n)
+        numbers[:size] *= 10.0 ** draw(st.integers(-2, 2))
     else:
-        whole = st.integers(-3, 3).map(float)
-        fill = [draw(st_numpy.arrays(np.float64, tuple(p.shape), elements=whole)) for p in network.parameters()]
-        x = draw(st_numpy.arrays(np.float64, (points, n), elements=whole))
-    with torch.no_grad():
-        for parameter, values in zip(network.parameters(), fill, strict=True):
-            parameter.copy_(torch.from_numpy(values))
+        numbers = draw(st_numpy.arrays(np.float64, size + points * n, elements=st.integers(-3, 3).map(float)))
+    load_parameters(network, numbers[:size])
+    x = numbers[size:].reshape(points, n)
     return Example(network, torch.from_numpy(x))
 
 

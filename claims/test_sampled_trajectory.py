@@ -12,7 +12,7 @@ from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
 from bthcheck.trajectory import THEOREM_1_ETA, deviation_scores, first_singular_values
 
-RUNS = 250
+RUNS = 200
 STEPS = 100  # one epoch
 
 
