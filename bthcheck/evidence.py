@@ -350,6 +350,9 @@ def _ordered(
         verdict, word = Verdict.INCONCLUSIVE, f"{expectation}, but by less than the stated minimum effect"
     else:
         verdict, word = Verdict.INCONCLUSIVE, "shows no significant order"
+    smallest = math.factorial(levels) ** -blocks if levels > 2 else 2.0**-blocks
+    if smallest > LEVEL:
+        word += f": {blocks} seeds are too few for any p below {smallest:.2g}"
     return Finding(
         quantity=quantity,
         test=f"{test}, {detail}",

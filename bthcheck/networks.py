@@ -1,5 +1,6 @@
 """Who learns. An architecture is a frozen description; `build` turns it into the plain ``nn.Module`` every engine starts from."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,10 +16,9 @@ OUTPUTS = ("identity", "sigmoid")
 class IdentityWithBias(nn.Module):
     """``x + b``: a linear layer whose weight is frozen at the identity, without ever multiplying by it."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        bound = width**-0.5  # what nn.Linear(width, width) draws its bias from
-        self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(_default_bias(width, width, generator))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.bias
@@ -83,18 +83,30 @@ class MLP:
     def build(self, seed: int = 0) -> Network:
         """Return a float32 network with PyTorch's default initialisation, drawn from `seed` alone.
 
-        The global random state is left as it was.
+        The global random state is neither read nor changed, so that any thread may build.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            first: IdentityWithBias | nn.Linear
-            if self.first_layer == "identity":
-                first = IdentityWithBias(self.widths[0])
-            else:
-                first = nn.Linear(self.widths[0], self.widths[1])
-            rest: list[nn.Module] = []
-            for inputs, outputs in pairwise(self.widths[1:]):
-                rest += [nn.ReLU(), nn.Linear(inputs, outputs)]
-            if self.output == "sigmoid":
-                rest.append(nn.Sigmoid())
+        generator = torch.Generator().manual_seed(seed)
+        first: IdentityWithBias | nn.Linear
+        if self.first_layer == "identity":
+            first = IdentityWithBias(self.widths[0], generator)
+        else:
+            first = _linear(self.widths[0], self.widths[1], generator)
+        rest: list[nn.Module] = []
+        for inputs, outputs in pairwise(self.widths[1:]):
+            rest += [nn.ReLU(), _linear(inputs, outputs, generator)]
+        if self.output == "sigmoid":
+            rest.append(nn.Sigmoid())
         return Network(first, nn.Sequential(*rest))
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """``nn.Linear`` as it initialises itself, from a generator of our own instead of the global one."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    layer.bias = nn.Parameter(_default_bias(inputs, outputs, generator))
+    return layer
+
+
+def _default_bias(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
+    bound = 1 / math.sqrt(inputs)
+    return torch.empty(outputs).uniform_(-bound, bound, generator=generator)

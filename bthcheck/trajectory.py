@@ -39,12 +39,12 @@ def assemble(
         )
         for name, (long_name, units) in STATISTICS.items()
     }
-    rates = np.array([experiment.at(lv).training.learning_rates() for lv in levels])
-    variables["learning_rate"] = (
-        (level, "epoch"),
-        rates,
-        {"long_name": "learning rate α of the epoch", "units": "input² / loss"},
-    )
+    if level != "learning_rate":  # then it is a coordinate
+        variables["learning_rate"] = (
+            ("epoch",),
+            np.array(experiment.at(levels[0]).training.learning_rates()),
+            {"long_name": "learning rate α of the epoch", "units": "input² / loss"},
+        )
     variables["parameters"] = (
         (level, "seed", "parameter"),
         stack(lambda result: result.parameters),

@@ -42,9 +42,9 @@ def run(
     Returns
     -------
     xarray.Dataset
-        Dimensions (name of the level, "seed", "epoch"), the variables of `bthcheck.training.statistics.STATISTICS`, `learning_rate`
-        and `parameters`, and the experiment's full configuration in ``attrs``. ``ds.bthcheck.weights(level, seed)`` is a
-        trained network. Runs that diverged are marked in the coordinate `diverged`.
+        Dimensions (name of the level, "seed", "epoch"), the variables of `bthcheck.training.statistics.STATISTICS`,
+        `parameters` and, unless the levels set it, `learning_rate`, and the experiment's full configuration in ``attrs``.
+        ``ds.bthcheck.weights(level, seed)`` is a trained network. The coordinate `diverged` marks runs that diverged.
 
     Raises
     ------

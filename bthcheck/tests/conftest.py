@@ -1,0 +1,17 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+
+@pytest.fixture
+def blocks():
+    """A function that labels a (seeds, levels) array as a result along "frequency"."""
+
+    def label(table, diverged=None):
+        table = np.asarray(table, float)
+        coords = {"seed": np.arange(table.shape[0]), "frequency": np.linspace(0.25, 1, table.shape[1])}
+        if diverged is not None:
+            coords["diverged"] = (("seed", "frequency"), np.asarray(diverged, bool))
+        return xr.DataArray(table, coords, ("seed", "frequency"), name="value")
+
+    return label

@@ -1,0 +1,216 @@
+"""Engines agree with each other and with calculations that share none of their code."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import bthcheck
+from bthcheck.experiments import SINUSOIDS
+from bthcheck.networks import MLP
+from bthcheck.training import fused, reference
+from bthcheck.training.engines import resolve
+from bthcheck.training.runs import Run
+from bthcheck.training.statistics import STATISTICS
+
+SMALL = SINUSOIDS.replace(epochs=6, dtype="float64", lipschitz_every=2)
+
+SETTINGS = {
+    "paper": SMALL,
+    "with replacement, decaying": SMALL.replace(sampling="replacement", learning_rate=0.01, decay=0.8),
+    "one hidden layer": SMALL.replace(network=MLP((10, 10, 1)), learning_rate=0.02),
+    "wide first layer": SMALL.replace(network=MLP((10, 17, 9, 1), "trained"), learning_rate=0.01),
+    "narrow first layer": SMALL.replace(network=MLP((10, 3, 33, 5, 1), "trained"), learning_rate=0.01),
+    "one neuron a layer": SMALL.replace(network=MLP((10, 1, 1, 1), "trained"), learning_rate=0.01),
+    "deep": SMALL.replace(network=MLP((10, 10, 12, 7, 21, 6, 1)), learning_rate=0.02),
+}
+
+
+@pytest.fixture(params=SETTINGS, scope="module")
+def run(request):
+    return Run(SETTINGS[request.param], level=0.75, seed=3)
+
+
+def test_fused_agrees_with_reference_over_600_steps(run):
+    slow, fast = reference.train(run), fused.train(run)
+    for name in STATISTICS:
+        np.testing.assert_allclose(fast.statistics[name], slow.statistics[name], rtol=1e-9, atol=1e-300, err_msg=name)
+    np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
+    assert fast.diverged is slow.diverged is False
+
+
+def test_fused_trace_agrees_with_reference(run):
+    slow, fast = reference.trace(run, 250), fused.trace(run, 250)
+    assert slow.keys() == fast.keys()
+    for name in slow:
+        np.testing.assert_allclose(fast[name], slow[name], rtol=1e-9, atol=1e-14, err_msg=name)
+
+
+def test_statistics_are_what_their_names_say(run):
+    """Recompute every epoch statistic from the steps of a trace and from finite differences of the trained network."""
+    setting = run.setting
+    epochs, steps = setting.training.epochs, setting.task.train
+    trace = reference.trace(run, epochs * steps)
+    got = fused.train(run).statistics
+    phi = trace["phi"].reshape(epochs, steps)
+    rate = np.array(setting.training.learning_rates())
+    before = trace["bias"][:-1].reshape(epochs, steps, -1)
+    after = trace["bias"][steps::steps]
+    close = {"rtol": 1e-7, "atol": 1e-12}
+    np.testing.assert_allclose(got["trajectory_length"], phi.sum(1), **close)
+    np.testing.assert_allclose(got["trajectory_max"], phi.max(1), **close)
+    np.testing.assert_allclose(got["bias_variance"], before.var(axis=1).sum(1) / rate**2, **close)
+    np.testing.assert_allclose(got["distance_to_init"], np.linalg.norm(after - trace["bias"][0], axis=1), **close)
+    moves = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1).reshape(epochs, steps)
+    np.testing.assert_allclose(got["update_sum"], moves.sum(1), **close)
+    np.testing.assert_allclose(got["train_loss"], (trace["epsilon"].reshape(epochs, steps) ** 2 / 2).mean(1), **close)
+
+
+def test_phi_is_the_normalised_bias_update(run):
+    trace = reference.trace(run, 300)
+    update = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1)
+    scale = trace["learning_rate"] * trace["epsilon"]
+    large = scale > 1e-6  # below, the difference of two biases has no digits left
+    np.testing.assert_allclose(trace["phi"][large], (update / np.where(large, scale, 1))[large], rtol=1e-7, atol=1e-9)
+
+
+def test_final_statistics_belong_to_the_final_weights():
+    result = bthcheck.run(SMALL.replace(levels=(0.5,), seeds=(1,)), progress=False, threads=1)
+    network = result.bthcheck.weights(0.5, 1)
+    data = Run(SMALL, 0.5, 1).data()
+    with torch.no_grad():
+        test_loss = ((network(data.x_test) - data.y_test) ** 2 / 2).mean()
+    last = result.isel(frequency=0, seed=0, epoch=-1)
+    assert float(last.test_loss) == pytest.approx(float(test_loss), rel=1e-12)
+    step = 1e-6
+    slopes = torch.stack([(network(data.x_train + step * e) - network(data.x_train - step * e)) / (2 * step) for e in torch.eye(10).double()])
+    constants = slopes.norm(dim=0)
+    assert float(last.lipschitz_mean) == pytest.approx(constants.mean().item(), rel=1e-4)
+    assert float(last.lipschitz_max) == pytest.approx(constants.max().item(), rel=1e-4)
+
+
+def test_minibatch_step_is_the_gradient_of_the_mean_loss():
+    experiment = SMALL.replace(batch_size=16, learning_rate=0.05)
+    run = Run(experiment, 0.5, 2)
+    trace = reference.trace(run, 14)
+    network, data, order = run.network(), run.data(), torch.from_numpy(run.order()).long()
+    batches = [batch for epoch in order[:2] for batch in epoch.split(16)]
+    assert [len(batch) for batch in batches[:7]] == [16] * 6 + [4]  # the last batch of an epoch has what is left
+    for step, batch in enumerate(batches):
+        loss = ((network(data.x_train[batch]) - data.y_train[batch]) ** 2 / 2).mean()
+        epsilon = float((network(data.x_train[batch]) - data.y_train[batch]).abs().mean())
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        assert trace["epsilon"][step] == pytest.approx(epsilon, rel=1e-9)
+        assert trace["phi"][step] == pytest.approx(float(gradients[0].norm()) / epsilon, rel=1e-7)
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter -= 0.05 * gradient
+        np.testing.assert_allclose(trace["bias"][step + 1], network.first.bias.detach(), rtol=1e-9)
+
+
+def test_float32_agrees_with_float64_statistically():
+    """Rounding makes trainings drift apart point by point; their distributions over seeds must not."""
+    single = SINUSOIDS.replace(levels=(0.5,), seeds=range(24), epochs=150)
+    fast, exact = (
+        bthcheck.run(single.replace(dtype=dtype), progress=False) for dtype in ("float32", "float64")
+    )
+    slow = bthcheck.run(single.replace(seeds=range(2), epochs=15), engine="reference", progress=False)
+    for name in ("trajectory_length", "bias_variance", "distance_to_init", "train_loss", "test_loss", "lipschitz_mean"):
+        a, b = (ds[name].isel(epoch=-1).values.ravel() for ds in (fast, exact))
+        assert stats.wilcoxon(a, b).pvalue > 1e-3, name
+        assert np.median(np.abs(a / b - 1)) < 0.01, name
+        early = fast[name].isel(seed=slice(2), epoch=9)
+        np.testing.assert_allclose(slow[name].isel(epoch=9), early, rtol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("engine", [fused, reference])
+def test_probing_leaves_training_bit_identical(engine):
+    often, seldom = (engine.train(Run(SMALL.replace(lipschitz_every=k), 0.5, 0)) for k in (1, 100))
+    assert np.array_equal(often.parameters, seldom.parameters)
+    assert np.array_equal(often.statistics["trajectory_length"], seldom.statistics["trajectory_length"])
+    assert np.isfinite(often.statistics["lipschitz_mean"]).all()
+    assert np.isfinite(seldom.statistics["lipschitz_mean"]).sum() == 1
+
+
+def test_a_run_does_not_depend_on_its_neighbours_or_on_threads():
+    experiment = SINUSOIDS.replace(epochs=20, seeds=range(6))
+    together = bthcheck.run(experiment, progress=False, threads=4)
+    alone = bthcheck.run(experiment.replace(levels=(0.75,), seeds=(4,)), progress=False, threads=1)
+    one = together.sel(frequency=0.75, seed=4)
+    for name in [*STATISTICS, "parameters"]:
+        assert np.array_equal(one[name], alone[name].isel(frequency=0, seed=0), equal_nan=True), name
+
+
+def test_levels_share_points_initial_weights_and_order():
+    low, high = (Run(SINUSOIDS, level, 7) for level in (0.25, 1.0))
+    assert torch.equal(low.data().x_train, high.data().x_train)
+    assert np.array_equal(low.order(), high.order())
+    for a, b in zip(low.network().parameters(), high.network().parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("engine", ["fused", "reference"])
+def test_a_diverged_run_is_marked_and_infinite(engine):
+    experiment = SMALL.replace(learning_rate=3.0, vary="learning_rate", levels=(0.001, 3.0), seeds=(0,), epochs=5)
+    result = bthcheck.run(experiment, engine=engine, progress=False)
+    assert result.diverged.values.tolist() == [[False], [True]]
+    assert np.isinf(result.trajectory_length.sel(learning_rate=3.0).isel(epoch=-1)).all()
+    assert np.isfinite(result.trajectory_length.sel(learning_rate=0.001)).all()
+    assert float(result.trajectory_length.mean("epoch").isel(learning_rate=1, seed=0)) == np.inf
+    assert result.trajectory_length.sum("epoch").coords["diverged"].values.tolist() == [[False], [True]]
+
+
+def test_dataset_is_labelled_and_survives_a_file(tmp_path):
+    result = bthcheck.run(SMALL.replace(levels=(0.25, 0.5), seeds=(0, 5)), progress=False)
+    assert dict(result.sizes) == {"frequency": 2, "seed": 2, "epoch": 6, "parameter": 2507}
+    assert result.trajectory_length.dims == ("frequency", "seed", "epoch")
+    assert result.attrs["steps_per_epoch"] == 100
+    assert result.attrs["lipschitz_every"] == 2
+    for name in [*STATISTICS, "learning_rate"]:
+        assert result[name].attrs["long_name"]
+        assert result[name].attrs["units"]
+    assert np.isnan(result.lipschitz_mean.sel(epoch=3)).all()
+    assert result.bthcheck.configuration["task"]["train"] == 100
+    result.to_netcdf(tmp_path / "runs.nc", engine="scipy")
+    import xarray as xr
+
+    with xr.open_dataset(tmp_path / "runs.nc", engine="scipy") as back:
+        xr.testing.assert_identical(back.load().drop_vars("diverged"), result.drop_vars("diverged"))
+        network = back.bthcheck.weights(0.5, 5)
+    assert torch.equal(network.first.bias, result.bthcheck.weights(0.5, 5).first.bias)
+
+
+def test_auto_is_fused_where_it_can_be():
+    assert resolve([Run(SMALL, 0.5, 0)])[0] is fused
+    assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is reference
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"engine": "warp"}, "engine must be one of 'auto', 'fused', 'reference', got 'warp'"),
+        ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
+        ({"device": "cuda:x"}, "device must be"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
+        ({"engine": "fused", "batch": 16}, "engine 'fused' trains at batch size 1, got 16"),
+        ({"threads": 0}, "threads must be a whole number of at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_training(arguments, message, monkeypatch):
+    monkeypatch.setattr(fused, "train", lambda *a: pytest.fail("it trained"))
+    monkeypatch.setattr(reference, "train", lambda *a: pytest.fail("it trained"))
+    experiment = SMALL.replace(batch_size=arguments.pop("batch", 1))
+    with pytest.raises(ValueError, match=message):
+        bthcheck.run(experiment, progress=False, **arguments)
+
+
+def test_trace_refuses_more_steps_than_there_are():
+    with pytest.raises(ValueError, match="steps must be at most the 600 steps of the experiment, got 601"):
+        bthcheck.trace(SMALL, 0.5, 0, 601)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_reference_on_cuda_agrees_with_the_cpu():
+    experiment = SMALL.replace(levels=(0.5,), seeds=(0,), epochs=2)
+    cpu, cuda = (bthcheck.run(experiment, device=device, engine="reference", progress=False) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(cuda.trajectory_length, cpu.trajectory_length, rtol=1e-9)
