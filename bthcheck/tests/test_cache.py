@@ -1,0 +1,255 @@
+import dataclasses
+import json
+import multiprocessing
+import multiprocessing.pool
+import os
+import pickle
+import signal
+import time
+import warnings
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from safetensors.numpy import load_file, save_file
+
+import bthcheck
+from bthcheck.experiments import SINUSOIDS
+from bthcheck.networks import MLP
+from bthcheck.training import cache as cache_module
+from bthcheck.training import fused
+from bthcheck.training.cache import RunCache, run_key
+from bthcheck.training.runs import Run
+from bthcheck.training.statistics import STATISTICS
+
+TINY = SINUSOIDS.replace(levels=(0.25, 1.0), seeds=range(3), epochs=3)
+
+
+class Counter:
+    """An observer that counts."""
+
+    def __init__(self):
+        self.trained, self.read = [], []
+
+    def start(self, total):
+        self.total = total
+
+    def finish(self, run, key, trained, seconds):
+        (self.trained if trained else self.read).append(key)
+
+
+def train(folder, experiment=TINY):
+    counter = Counter()
+    return bthcheck.run(experiment, cache=folder, progress=counter, threads=2), counter
+
+
+def entry(folder):
+    return min(folder.glob("*.safetensors"))
+
+
+def test_second_time_is_read_and_is_the_same(tmp_path):
+    first, cold = train(tmp_path)
+    second, warm = train(tmp_path)
+    assert (len(cold.trained), len(cold.read)) == (6, 0)
+    assert (len(warm.trained), len(warm.read)) == (0, 6)
+    assert first.identical(second)
+
+
+def test_only_what_is_missing_is_trained(tmp_path):
+    train(tmp_path)
+    wider, counter = train(tmp_path, TINY.replace(levels=(0.25, 0.5, 1.0), seeds=range(4)))
+    assert (len(counter.trained), len(counter.read)) == (6, 6)
+    alone = bthcheck.run(TINY.replace(levels=(0.5,), seeds=(3,)), progress=False)
+    assert wider.sel(frequency=[0.5], seed=[3]).trajectory_length.equals(alone.trajectory_length)
+
+
+def test_key_is_blind_to_what_cannot_change_the_numbers():
+    key = run_key(Run(TINY, 0.25, 1), "fused", "cpu")
+    others = [TINY.replace(name="other"), TINY.replace(levels=(0.25, 0.3)), TINY.replace(seeds=(1,))]
+    assert {run_key(Run(other, 0.25, 1), "fused", "cpu") for other in others} == {key}
+
+
+def test_key_sees_everything_that_can():
+    run = Run(TINY, 0.25, 1)
+    changes = [
+        {"epochs": 4}, {"batch_size": 2}, {"learning_rate": 0.002}, {"decay": 0.5}, {"sampling": "replacement"},
+        {"dtype": "float64"}, {"lipschitz_every": 1}, {"network": MLP((10, 10, 5, 1))},
+        {"network": dataclasses.replace(TINY.network, first_layer="trained")},
+    ]  # fmt: skip
+    changes += [{"task": dataclasses.replace(TINY.task, **{name: 20})} for name in ("train", "test", "scale")]
+    keys = [run_key(Run(TINY.replace(**change), 0.25, 1), "fused", "cpu") for change in changes]
+    keys += [run_key(run, "fused", "cpu"), run_key(run, "reference", "cpu"), run_key(run, "reference", "cuda:1")]
+    keys += [run_key(Run(TINY, 1.0, 1), "fused", "cpu"), run_key(Run(TINY, 0.25, 2), "fused", "cpu")]
+    assert len(set(keys)) == len(keys)
+    assert run_key(run, "reference", "cuda:0") == run_key(run, "reference", "cuda:1")
+
+
+def test_key_covers_every_module_that_decides_a_number():
+    """Whatever the engines import from this package is in the digest."""
+    import sys
+
+    package = cache_module.Path(cache_module.__file__).parents[1]
+    used = set()
+    pending = ["bthcheck.training.fused", "bthcheck.training.reference"]
+    while pending:
+        name = pending.pop()
+        if name in used:
+            continue
+        used.add(name)
+        source = cache_module.Path(sys.modules[name].__file__).read_text()
+        pending += [word for line in source.splitlines() if line.startswith("from bthcheck") for word in [line.split()[1]]]
+    files = {cache_module.Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
+    assert files - set(cache_module._CODE) <= {"checks.py", "choices.py", "experiments.py"}  # they only validate and describe
+    assert set(cache_module._CODE) <= files
+
+
+def flip_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+
+
+def alter_a_number(path):
+    """A well-formed file with one other number: only the checksum can tell."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    arrays["statistics/train_loss"][0] += 1e-9
+    save_file(arrays, path, metadata)
+
+
+def other_schema(path):
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    facts = {**json.loads(metadata["facts"]), "schema": 0}
+    save_file(load_file(path), path, {**metadata, "facts": json.dumps(facts)})
+
+
+DAMAGE = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:1000]),
+    "emptied": lambda path: path.write_bytes(b""),
+    "a byte flipped": flip_a_byte,
+    "a number altered": alter_a_number,
+    "another schema": other_schema,
+    "a pickle": lambda path: path.write_bytes(pickle.dumps(Explosive())),
+    "plain tensors": lambda path: save_file({"parameters": np.zeros(3)}, path),
+}
+
+
+class Explosive:
+    """Unpickling this would fail the test."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a cache entry was unpickled",))
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_entry_is_said_and_trained_again(tmp_path, kind):
+    first, _ = train(tmp_path)
+    path = entry(tmp_path)
+    DAMAGE[kind](path)
+    with pytest.warns(UserWarning, match=f"cached run .*{path.name} is damaged .* trained again") as warned:
+        second, counter = train(tmp_path)
+    assert len(warned) == 1
+    assert (len(counter.trained), len(counter.read)) == (1, 5)
+    assert first.identical(second)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, healed = train(tmp_path)
+    assert len(healed.read) == 6
+
+
+def test_another_runs_file_under_this_name_is_not_believed(tmp_path):
+    train(tmp_path)
+    one, two = sorted(tmp_path.glob("*.safetensors"))[:2]
+    one.write_bytes(two.read_bytes())
+    with pytest.warns(UserWarning, match="belongs to another run"):
+        train(tmp_path)
+
+
+def test_a_lock_file_means_nothing(tmp_path):
+    for run in [Run(TINY, level, seed) for level in TINY.levels for seed in TINY.seeds]:
+        (tmp_path / f"{run_key(run, 'fused', 'cpu')}.lock").touch()
+    _, counter = train(tmp_path)
+    assert len(counter.trained) == 6
+
+
+def test_cache_can_be_anywhere_but_must_be_writable(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="the cache folder .*file cannot be written"):
+        train(tmp_path / "file")
+
+
+def test_a_failed_training_leaves_no_entry(tmp_path, monkeypatch):
+    monkeypatch.setattr(fused, "train", lambda *a: (_ for _ in ()).throw(RuntimeError("out of luck")))
+    with pytest.raises(RuntimeError, match="out of luck"):
+        train(tmp_path)
+    assert not list(tmp_path.glob("*.safetensors")) + list(tmp_path.glob("*.tmp"))
+
+
+def train_in_a_process(folder, barrier, queue):
+    barrier.wait()
+    result, counter = train(folder, SINUSOIDS.replace(levels=(0.25, 1.0), seeds=range(8), epochs=40))
+    queue.put((counter.trained, counter.read, float(result.train_loss.sum())))
+
+
+def test_processes_share_the_work(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=train_in_a_process, args=(tmp_path, barrier, queue)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    outcomes = [queue.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join()
+    trained = [key for keys, _, _ in outcomes for key in keys]
+    assert len(trained) == len(set(trained)) == 16  # each run once, by whoever came first
+    assert all(len(own) + len(read) == 16 for own, read, _ in outcomes)
+    assert len({total for *_, total in outcomes}) == 1
+
+
+def hold_the_lock(path, ready):
+    with FileLock(path):
+        ready.set()
+        time.sleep(600)
+
+
+def test_a_killed_process_does_not_keep_its_run(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    path = RunCache(tmp_path).lock(run_key(Run(TINY, 0.25, 0), "fused", "cpu")).lock_file
+    holder = context.Process(target=hold_the_lock, args=(path, ready))
+    holder.start()
+    assert ready.wait(60)
+    killer = multiprocessing.pool.ThreadPool(1).apply_async(lambda: (time.sleep(1), os.kill(holder.pid, signal.SIGKILL)))
+    start = time.monotonic()
+    _, counter = train(tmp_path)
+    assert len(counter.trained) == 6
+    assert time.monotonic() - start > 0.5  # it did wait for the one that was locked
+    killer.get()
+    holder.join()
+
+
+def test_waiting_has_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_DEADLINE_SECONDS", 0.2)
+    cache = RunCache(tmp_path)
+    key = run_key(Run(TINY, 0.25, 0), "fused", "cpu")
+    with FileLock(cache.path(key).with_suffix(".lock")), pytest.raises(TimeoutError, match="sinusoids at frequency=0.25, seed=0"):
+        train(tmp_path)
+
+
+def test_statistics_come_back_exactly(tmp_path):
+    run = Run(TINY, 0.25, 0)
+    result = fused.train(run)
+    cache = RunCache(tmp_path)
+    cache.write("k", result)
+    back = cache.read("k")
+    assert back.statistics.keys() == set(STATISTICS)
+    for name in STATISTICS:
+        assert np.array_equal(back.statistics[name], result.statistics[name], equal_nan=True)
+    assert np.array_equal(back.parameters, result.parameters)
+    assert back.parameters.dtype == np.float32
