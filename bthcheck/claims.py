@@ -100,9 +100,7 @@ class Evidence:
     def fails_outside(self, search: "Search", quantity: str) -> Finding:
         """Present a search that was to find an inequality violated outside its scope."""
         return self._present(
-            evidence.counterexample(
-                search.counterexample is not None, quantity=quantity, example=search.counterexample or ""
-            )
+            evidence.counterexample(search.counterexample is not None, quantity=quantity, example=search.counterexample or "")
         )
 
     def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:

@@ -404,9 +404,7 @@ def _block_table(values: xr.DataArray, along: str) -> np.ndarray:
             f" got {tuple(values.dims)}"
         )
     if values.sizes[along] < 2 or values.sizes[_BLOCK] < 2:
-        raise ValueError(
-            f"a test needs at least 2 levels and 2 seeds, got {values.sizes[along]} and {values.sizes[_BLOCK]}"
-        )
+        raise ValueError(f"a test needs at least 2 levels and 2 seeds, got {values.sizes[along]} and {values.sizes[_BLOCK]}")
     return np.asarray(values.transpose(_BLOCK, along).values, dtype=float)
 
 

@@ -95,8 +95,8 @@ class Experiment:
     task: Sinusoid
     vary: str
     levels: tuple[Any, ...]
-    network: MLP = MLP()
-    training: Training = Training()
+    network: MLP = field(default_factory=MLP)
+    training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
 
     def __post_init__(self) -> None:
@@ -106,9 +106,7 @@ class Experiment:
         for level in self.levels:
             setting = self.at(level)
             if setting.network.inputs != setting.task.inputs:
-                raise ValueError(
-                    f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}"
-                )
+                raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
             if setting.network.output != "identity":
                 raise ValueError(f"a regression task needs a network with output='identity', got {setting.network.output!r}")
 
@@ -124,9 +122,7 @@ class Experiment:
         nested = {f.name for f in dataclasses.fields(self.training)}
         unknown = sorted(changes.keys() - own - nested)
         if unknown:
-            raise ValueError(
-                f"an experiment has no field {', '.join(unknown)}; it has {', '.join(sorted(own | nested))}"
-            )
+            raise ValueError(f"an experiment has no field {', '.join(unknown)}; it has {', '.join(sorted(own | nested))}")
         training = {name: changes.pop(name) for name in nested & changes.keys()}
         if training:
             changes["training"] = dataclasses.replace(changes.get("training", self.training), **training)

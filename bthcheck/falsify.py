@@ -1,4 +1,7 @@
-"""Searches for counterexamples to an inequality: Hypothesis generates, steers towards a violation, and shrinks what it finds."""
+"""Searches for counterexamples to an inequality: Hypothesis generates, steers towards a violation, and shrinks what it finds.
+
+A search that finds nothing is not a proof; it is what an inequality has to withstand.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,10 +54,9 @@ class Example(NamedTuple):
     x: torch.Tensor
 
     def __repr__(self) -> str:
-        layers = [self.network.first, *(layer for layer in self.network.rest if isinstance(layer, nn.Linear))]
         entries = [
-            f"W_{number} = {layer.weight.tolist()}, b_{number} = {layer.bias.tolist()}"
-            for number, layer in enumerate(layers, start=1)
+            f"W_{number} = {'I' if weight is None else weight.tolist()}, b_{number} = {bias.tolist()}"
+            for number, (weight, bias) in enumerate(self.network.layers(), start=1)
         ]
         sigmoid = isinstance(self.network.rest[-1], nn.Sigmoid)
         return f"{', '.join(entries)}{', sigmoid output' if sigmoid else ''}, x = {self.x.tolist()}"
@@ -92,9 +94,7 @@ def examples(draw: Any, *, shape: str = "any", output: str | None = None, readab
     return Example(network, torch.from_numpy(x))
 
 
-def falsify(
-    strategy: st.SearchStrategy[Any], measure: Callable[[Any], Comparison], max_examples: int = 300
-) -> Search:
+def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Comparison], max_examples: int = 300) -> Search:
     """Look for an example whose comparison is violated.
 
     The search is the same every time: it depends on no seed, clock or database.
@@ -120,18 +120,14 @@ def falsify(
         hypothesis.target(float(np.max(excess / scale)))
         if (excess > comparison.tolerance).any():
             worst = int(np.argmax(excess - comparison.tolerance))
-            raise _Violated(
-                f"{example!r}: {comparison.smaller[worst]:.6g} > {comparison.larger[worst]:.6g}"
-            )
+            raise _Violated(f"{example!r}: {comparison.smaller[worst]:.6g} > {comparison.larger[worst]:.6g}")
 
     try:
         attempt()
     except _Violated as violated:
         search.counterexample = str(violated)
     search.examples = len(parts)
-    search.smaller, search.larger, search.tolerance = (
-        np.concatenate([part[i] for part in parts]) for i in range(3)
-    )
+    search.smaller, search.larger, search.tolerance = (np.concatenate([part[i] for part in parts]) for i in range(3))
     return search
 
 

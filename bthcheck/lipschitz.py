@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bthcheck.networks import IdentityWithBias, Network
+from bthcheck.networks import Network
 
 
 def local_lipschitz(network: Network, x: Tensor) -> Tensor:
@@ -29,10 +29,8 @@ def first_layer_gradients(network: Network, x: Tensor) -> Tensor:
 
 def first_weight(network: Network) -> Tensor:
     """W_1, shape (n_1, n); the identity is written out."""
-    first = network.first
-    if isinstance(first, IdentityWithBias):
-        return torch.eye(len(first.bias), dtype=first.bias.dtype, device=first.bias.device)
-    return first.weight.detach()
+    weight, bias = network.layers()[0]
+    return torch.eye(len(bias), dtype=bias.dtype, device=bias.device) if weight is None else weight
 
 
 def active_sigma_min(network: Network, x: Tensor) -> Tensor:
@@ -43,10 +41,7 @@ def active_sigma_min(network: Network, x: Tensor) -> Tensor:
     """
     weight = first_weight(network).cpu().numpy()
     active = (network.first(x) > 0).detach().cpu().numpy()
-    sigma = [
-        np.linalg.svd(weight[rows], compute_uv=False)[-1] if 0 < rows.sum() <= weight.shape[1] else 0.0
-        for rows in active
-    ]
+    sigma = [np.linalg.svd(weight[rows], compute_uv=False)[-1] if 0 < rows.sum() <= weight.shape[1] else 0.0 for rows in active]
     return torch.tensor(np.array(sigma)).to(x)
 
 
@@ -84,7 +79,7 @@ def product_tolerance(network: Network) -> float:
 
 
 def _weights(network: Network) -> list[Tensor]:
-    return [first_weight(network)] + [layer.weight.detach() for layer in network.rest if isinstance(layer, nn.Linear)]
+    return [first_weight(network)] + [weight for weight, _ in network.layers()[1:] if weight is not None]
 
 
 def _gamma(weights: list[Tensor]) -> float:

@@ -1,4 +1,7 @@
-"""Who learns. An architecture is a frozen description; `build` turns it into the plain ``nn.Module`` every engine starts from."""
+"""Who learns.
+
+An architecture is a frozen description; `build` turns it into the plain ``nn.Module`` that every engine starts from.
+"""
 
 import math
 from dataclasses import dataclass
@@ -39,6 +42,12 @@ class Network(nn.Module):
         """Map inputs (m, n) to outputs (m,)."""
         return self.rest(self.first(x)).squeeze(-1)
 
+    def layers(self) -> list[tuple[Tensor | None, Tensor]]:
+        """Return (W_l, b_l) of every affine layer, detached; a frozen identity W_1 is None."""
+        weight = None if isinstance(self.first, IdentityWithBias) else self.first.weight.detach()
+        linear = [layer for layer in self.rest if isinstance(layer, nn.Linear)]
+        return [(weight, self.first.bias.detach())] + [(layer.weight.detach(), layer.bias.detach()) for layer in linear]
+
 
 @dataclass(frozen=True)
 class MLP:
@@ -54,7 +63,7 @@ class MLP:
     Raises
     ------
     ValueError
-        If a width is not positive, there is no hidden layer, the output is not 1 wide, or an identity first layer is not square.
+        If a width is not positive, there is no hidden layer, the output is not 1 wide, or an identity is not square.
     """
 
     widths: tuple[int, ...] = (10, 10, 32, 32, 32, 1)
@@ -66,9 +75,7 @@ class MLP:
         one_of("first_layer", self.first_layer, FIRST_LAYERS)
         one_of("output", self.output, OUTPUTS)
         if len(self.widths) < 3 or self.widths[-1] != 1:
-            raise ValueError(
-                f"widths must be an input, at least one hidden width and a last width of 1, got {self.widths}"
-            )
+            raise ValueError(f"widths must be an input, at least one hidden width and a last width of 1, got {self.widths}")
         if self.first_layer == "identity" and self.widths[0] != self.widths[1]:
             raise ValueError(
                 f"an identity first layer must be as wide as its input, got {self.widths[1]} for {self.widths[0]};"

@@ -27,7 +27,7 @@ class Channel:
     def log(self, event: str, **details: Any) -> None:
         """Append an event; safe from any thread or process."""
         line = json.dumps({"event": event, **details}) + "\n"
-        with self._lock, open(self.folder / f"{os.getpid()}.jsonl", "a", encoding="utf-8") as file:
+        with self._lock, (self.folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
             file.write(line)
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:

@@ -16,9 +16,8 @@ from bthcheck.training.statistics import STATISTICS
 THEOREM_1_ETA = 0.05
 """Probability with which the deviation of Theorem 1 may exceed its bound."""
 
-def assemble(
-    experiment: Experiment, results: Mapping[tuple[Any, int], RunResult], attrs: Mapping[str, Any]
-) -> xr.Dataset:
+
+def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult], attrs: Mapping[str, Any]) -> xr.Dataset:
     """Put the results of all runs into one Dataset with dimensions (level name, "seed", "epoch").
 
     The coordinate `diverged` (level, seed) marks runs that stopped being finite; it follows every array derived from the

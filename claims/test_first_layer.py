@@ -138,9 +138,12 @@ def test_product_of_norms(sinusoids, evidence, max_examples):
         for measure in (lipschitz.product_bound, lipschitz.product_tolerance)
     )
     evidence.at_most(final, bounds, tolerance, quantity="largest λ over the training points of the trained sinusoid networks")
-    ratios = {f"frequency {level:g}": bound / value for level, bound, value in zip(final.frequency.values, bounds, final.values)}
+    levels = zip(final.frequency.values, bounds / final.values, strict=True)
+    ratios = {f"frequency {level:g}": ratio for level, ratio in levels}
     evidence.figure(
         plotting.looseness(ratios, xlabel="Π‖W_l‖ / largest λ over X"),
         "How loose the product bound is in the trained networks, a curve over seeds for each frequency.",
     )
-    evidence.note(f"In the trained networks the product of norms is {np.median(bounds / final.values):.0f} times too large (median).")
+    evidence.note(
+        f"In the trained networks the product of norms is {np.median(bounds / final.values):.0f} times too large (median)."
+    )

@@ -28,7 +28,7 @@ def deviations(sampling):
     kind="probabilistic",
     source="Theorem 1",
     statement="The average φ of an interval is within its bound of the average gradient norm over the training points",
-    scope=f"points drawn independently with replacement, ε > 0; probability 1 − η, η = {THEOREM_1_ETA}; f = 0.5, first {STEPS} steps",
+    scope=f"points drawn with replacement, ε > 0; probability 1 − η, η = {THEOREM_1_ETA}; f = 0.5, first {STEPS} steps",
 )
 def test_sampled_average_tracks_the_average(evidence):
     deviation, bound, largest, score = deviations("replacement")
@@ -42,7 +42,8 @@ def test_sampled_average_tracks_the_average(evidence):
         " the deviation (median).",
     )
     evidence.note(
-        f"The bound is {np.median(bound / largest):.0%} of the largest gradient norm (median); above 100 % it would say nothing."
+        f"The bound is {np.median(bound / largest):.0%} of the largest gradient norm (median);"
+        " above 100 % it would say nothing."
     )
 
 

@@ -152,7 +152,7 @@ def test_damaged_entry_is_said_and_trained_again(tmp_path, kind):
     first, _ = train(tmp_path)
     path = entry(tmp_path)
     DAMAGE[kind](path)
-    with pytest.warns(UserWarning, match=f"cached run .*{path.name} is damaged .* trained again") as warned:
+    with pytest.warns(UserWarning, match=rf"cached run .*{path.name} is damaged .* trained again") as warned:
         second, counter = train(tmp_path)
     assert len(warned) == 1
     assert (len(counter.trained), len(counter.read)) == (1, 5)
@@ -180,7 +180,7 @@ def test_a_lock_file_means_nothing(tmp_path):
 
 def test_cache_can_be_anywhere_but_must_be_writable(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="the cache folder .*file cannot be written"):
+    with pytest.raises(ValueError, match=r"the cache folder .*file cannot be written"):
         train(tmp_path / "file")
 
 
@@ -238,7 +238,10 @@ def test_waiting_has_an_end(tmp_path, monkeypatch):
     monkeypatch.setattr(cache_module, "_DEADLINE_SECONDS", 0.2)
     cache = RunCache(tmp_path)
     key = run_key(Run(TINY, 0.25, 0), "fused", "cpu")
-    with FileLock(cache.path(key).with_suffix(".lock")), pytest.raises(TimeoutError, match="sinusoids at frequency=0.25, seed=0"):
+    with (
+        FileLock(cache.path(key).with_suffix(".lock")),
+        pytest.raises(TimeoutError, match=r"sinusoids at frequency=0.25, seed=0"),
+    ):
         train(tmp_path)
 
 

@@ -83,7 +83,9 @@ def test_final_statistics_belong_to_the_final_weights():
     last = result.isel(frequency=0, seed=0, epoch=-1)
     assert float(last.test_loss) == pytest.approx(float(test_loss), rel=1e-12)
     step = 1e-6
-    slopes = torch.stack([(network(data.x_train + step * e) - network(data.x_train - step * e)) / (2 * step) for e in torch.eye(10).double()])
+    slopes = torch.stack(
+        [(network(data.x_train + step * e) - network(data.x_train - step * e)) / (2 * step) for e in torch.eye(10).double()]
+    )
     constants = slopes.norm(dim=0)
     assert float(last.lipschitz_mean) == pytest.approx(constants.mean().item(), rel=1e-4)
     assert float(last.lipschitz_max) == pytest.approx(constants.max().item(), rel=1e-4)
@@ -111,9 +113,7 @@ def test_minibatch_step_is_the_gradient_of_the_mean_loss():
 def test_float32_agrees_with_float64_statistically():
     """Rounding makes trainings drift apart point by point; their distributions over seeds must not."""
     single = SINUSOIDS.replace(levels=(0.5,), seeds=range(24), epochs=150)
-    fast, exact = (
-        bthcheck.run(single.replace(dtype=dtype), progress=False) for dtype in ("float32", "float64")
-    )
+    fast, exact = (bthcheck.run(single.replace(dtype=dtype), progress=False) for dtype in ("float32", "float64"))
     slow = bthcheck.run(single.replace(seeds=range(2), epochs=15), engine="reference", progress=False)
     for name in ("trajectory_length", "bias_variance", "distance_to_init", "train_loss", "test_loss", "lipschitz_mean"):
         a, b = (ds[name].isel(epoch=-1).values.ravel() for ds in (fast, exact))

@@ -78,7 +78,7 @@ def test_active_sigma_min_is_that_of_the_active_rows():
         else:
             assert float(value) == 0
     assert (active.sum(1) > 3).any()
-    assert ((0 < active.sum(1)) & (active.sum(1) <= 3)).any()
+    assert ((active.sum(1) > 0) & (active.sum(1) <= 3)).any()
 
 
 def test_product_bound_is_met_by_a_linear_chain_and_quartered_by_a_sigmoid():

@@ -10,7 +10,7 @@ import pytest
 
 CONFTEST = 'pytest_plugins = ["bthcheck.pytest_plugin"]\n'
 
-CLAIMS = '''
+CLAIMS = """
 import os
 import numpy as np
 import pytest
@@ -45,9 +45,9 @@ def test_noise(evidence):
 @claim("EXACT", statement="One is at most two", source="nowhere", kind="exact")
 def test_exact(evidence):
     evidence.at_most([1.0], [2.0], 0.0, quantity="1 ≤ 2")
-'''
+"""
 
-TROUBLE = '''
+TROUBLE = """
 import os
 import pytest
 from bthcheck import claim
@@ -82,9 +82,9 @@ def test_empty(evidence):
 @claim("GOOD", statement="It holds", source="nowhere", kind="exact")
 def test_good(evidence):
     evidence.at_most([1.0], [2.0], 0.0, quantity="1 ≤ 2")
-'''
+"""
 
-TRAINED = '''
+TRAINED = """
 from bthcheck import claim
 from bthcheck.experiments import SINUSOIDS
 import pytest
@@ -103,7 +103,7 @@ def test_slower(tiny, evidence):
 @claim("WORSE", statement="They generalise worse", source="Fig. 1c")
 def test_worse(tiny, evidence):
     evidence.increases(tiny.test_loss.isel(epoch=-1), "frequency", quantity="test loss")
-'''
+"""
 
 
 class Outcome:
@@ -244,10 +244,13 @@ def test_placebo_does_not_come_out_supported(claims, workers):
 
 
 def test_a_harness_that_always_supports_fails_its_placebo(claims):
-    rigged = CLAIMS + """
+    rigged = (
+        CLAIMS
+        + """
 from bthcheck import evidence as tests
 tests.permuted = lambda values, along, generator: values
 """
+    )
     outcome = claims(rigged, "--placebo", "-k", "test_up")
     assert outcome.code == 1
     assert "a placebo came out supported" in outcome.text
@@ -283,7 +286,7 @@ def test_a_diverged_run_makes_its_claims_inconclusive(claims):
 
 
 def test_workers_share_the_cores(claims):
-    probe = '''
+    probe = """
 import os
 def test_threads(pytestconfig):
     from bthcheck.choices import available_threads
@@ -291,7 +294,7 @@ def test_threads(pytestconfig):
     expected = max(1, available_threads() // 4)
     assert torch.get_num_threads() == expected
     assert pytestconfig.stash[__import__("bthcheck.pytest_plugin").pytest_plugin._SESSION].settings.threads == expected
-'''
+"""
     outcome = claims(probe, "-n", "4")
     assert outcome.code == 0, outcome.text
 

@@ -54,7 +54,7 @@ def test_baseline_keeps_other_profiles_and_claims_that_were_not_run(tmp_path):
     assert read_baseline(path, "laptop") == {"T1": "supported", "X1": "refuted"}
     assert read_baseline(path, "quick") == {"T1": "inconclusive"}
     path.write_text("[]")
-    with pytest.raises(ValueError, match="baseline .* must be a JSON object"):
+    with pytest.raises(ValueError, match=r"baseline .* must be a JSON object"):
         read_baseline(path, "laptop")
 
 

@@ -34,7 +34,9 @@ def test_points_do_not_depend_on_the_frequency_but_on_the_seed():
 
 def test_the_orthogonal_frame_is_uniform():
     # Under the Haar measure an entry has mean 0 and variance 1/n; QR without the sign correction fixes signs instead.
-    entries = np.array([Sinusoid(train=1, test=1, inputs=4, scale=1.0).sample(stream(s, "data")).x_train[0, 0] for s in range(2000)])
+    entries = np.array(
+        [Sinusoid(train=1, test=1, inputs=4, scale=1.0).sample(stream(s, "data")).x_train[0, 0] for s in range(2000)]
+    )
     assert abs(entries.mean()) < 5 * entries.std() / np.sqrt(2000)
 
 

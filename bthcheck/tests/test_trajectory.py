@@ -51,7 +51,7 @@ def test_variance_chain_against_loops(trace, biases):
         expected = sum(float(((row - mean) ** 2).sum()) for row in window) / biases
         moves = sum(float(((window[i + 1] - window[i]) ** 2).sum()) for i in range(biases - 1))
         steep = sum(
-            float(trace.learning_rate[t] * trace.epsilon[t] * trace.lipschitz[t])**2
+            float(trace.learning_rate[t] * trace.epsilon[t] * trace.lipschitz[t]) ** 2
             / np.linalg.norm(trace.first_weight.values[t], 2) ** 2
             for t in range(start, start + biases - 1)
         )

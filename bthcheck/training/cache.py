@@ -133,7 +133,7 @@ class RunCache:
                 file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, self.path(key))
+            Path(temporary).replace(self.path(key))
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

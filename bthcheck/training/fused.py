@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from torch import nn
 
-from bthcheck.networks import IdentityWithBias, Network
+from bthcheck.networks import Network
 from bthcheck.training.runs import Run, RunResult, flat_parameters, load_parameters
 from bthcheck.training.statistics import STATISTICS, blank_statistics, mark_divergence
 
@@ -114,20 +113,8 @@ class _Program(NamedTuple):
     counts: np.ndarray
 
 
-def _layers(network: Network) -> list[tuple[np.ndarray | None, np.ndarray]]:
-    """Weight (None for the frozen identity) and bias of every affine layer."""
-    modules = [network.first, *(layer for layer in network.rest if isinstance(layer, nn.Linear))]
-    return [
-        (
-            None if isinstance(module, IdentityWithBias) else module.weight.detach().numpy(),
-            module.bias.detach().numpy(),
-        )
-        for module in modules
-    ]
-
-
 def _pack(network: Network) -> _Program:
-    layers = _layers(network)
+    layers = [(None if weight is None else weight.numpy(), bias.numpy()) for weight, bias in network.layers()]
     blocks = [block for weight, bias in layers for block in (np.empty((0, 0)) if weight is None else weight.T, bias)]
     starts = np.cumsum([0, *(_padded(block.size) for block in blocks)])
     dtype = layers[0][1].dtype

@@ -101,8 +101,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         for batch in epoch.split(training.batch_size)
     ][:steps]
     columns: dict[str, list[Tensor]] = {
-        name: []
-        for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz")
+        name: [] for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz")
     }
     for rate, batch in batches:
         for group in optimizer.param_groups:
