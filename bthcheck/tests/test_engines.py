@@ -100,7 +100,7 @@ def test_minibatch_step_is_the_gradient_of_the_mean_loss():
     assert [len(batch) for batch in batches[:7]] == [16] * 6 + [4]  # the last batch of an epoch has what is left
     for step, batch in enumerate(batches):
         loss = ((network(data.x_train[batch]) - data.y_train[batch]) ** 2 / 2).mean()
-        epsilon = float((network(data.x_train[batch]) - data.y_train[batch]).abs().mean())
+        epsilon = (network(data.x_train[batch]) - data.y_train[batch]).abs().mean().item()
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         assert trace["epsilon"][step] == pytest.approx(epsilon, rel=1e-9)
         assert trace["phi"][step] == pytest.approx(float(gradients[0].norm()) / epsilon, rel=1e-7)

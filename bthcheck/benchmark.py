@@ -1,0 +1,99 @@
+"""How fast and how large: ``python -m bthcheck.benchmark``, or ``tox run -e bench``.
+
+Both engines are timed in one process, in turn, one thread each, so that a machine whose speed drifts does not favour one. The
+rest is timed from outside, as a user meets it: fresh processes, an empty run cache, nothing compiled.
+"""
+
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bthcheck.choices import available_threads
+from bthcheck.report.environment import describe
+
+CORES = 2
+_WHOLE = """
+import os, bthcheck
+from bthcheck.experiments import SINUSOIDS
+bthcheck.run(SINUSOIDS, engine="fused", cache=os.environ["BENCH_CACHE"], progress=False, threads=int(os.environ["BENCH_CORES"]))
+"""
+
+
+def main() -> None:
+    """Print every figure beside what it ought to be."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:CORES]))
+    facts = describe(Path(__file__).parents[1])
+    print(f"{facts['processor']}; Python {platform.python_version()}, torch {facts['torch']}, numba {facts['numba']}")
+    print("MLP 10-10-32-32-32-1 at batch size 1 with all statistics, one thread each, in turn:")
+    _step()
+    with tempfile.TemporaryDirectory() as folder:
+        _whole_experiment(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        _claims(Path(folder))
+
+
+def _step(rounds: int = 5) -> None:
+    import torch
+
+    from bthcheck.experiments import SINUSOIDS
+    from bthcheck.training import fused, reference
+    from bthcheck.training.runs import Run
+
+    torch.set_num_threads(1)
+    short, long = Run(SINUSOIDS.replace(epochs=20), 0.5, 0), Run(SINUSOIDS, 0.5, 0)
+    reference.train(short)
+    fused.train(short)
+    slow, fast = [], []
+    for _ in range(rounds):
+        slow.append(reference.train(short).seconds / (20 * 100) * 1e6)
+        fast.append(fused.train(long).seconds / (3000 * 100) * 1e6)
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    _line("reference", f"{statistics.median(slow):.0f} µs a step")
+    _line("fused", f"{statistics.median(fast):.2f} µs a step")
+    _line("ratio", f"{statistics.median(ratios):.0f} ({min(ratios):.0f} to {max(ratios):.0f})", "at least 500")
+
+
+def _whole_experiment(folder: Path) -> None:
+    environment = {
+        **os.environ, "NUMBA_CACHE_DIR": str(folder / "numba"), "BENCH_CACHE": str(folder / "runs"), "BENCH_CORES": str(CORES),
+    }  # fmt: skip
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", _WHOLE], check=True, env=environment)
+    seconds = time.perf_counter() - start
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
+    print(f"4 frequencies × 10 seeds × 3000 epochs, nothing cached or compiled, {CORES} of {available_threads()} cores:")
+    _line("whole process", f"{seconds:.1f} s", "at most 20 s")
+    _line("peak memory", f"{peak:.2f} GB", "at most 1.5 GB")
+
+
+def _claims(folder: Path) -> None:
+    root = Path(__file__).parents[1]
+    if not (root / "claims").is_dir():
+        print("pytest claims -n 4: not measured, the claims are not installed beside the package")
+        return
+    command = [sys.executable, "-m", "pytest", "claims", "-n", "4", "-q", "--results-dir", str(folder / "reports")]
+    command += ["--cache-dir", str(folder / "runs")]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "numba")}
+    print("pytest claims -n 4:")
+    for label, target in (("cold", "at most 120 s"), ("warm", "at most 20 s")):
+        start = time.perf_counter()
+        process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - start
+        last = process.stdout.strip().splitlines()[-1].strip("= ")
+        _line(label, f"{seconds:.1f} s", f"{target}; {last}")
+
+
+def _line(label: str, value: str, target: str = "") -> None:
+    print(f"  {label:<14} {value:<24} {target}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
