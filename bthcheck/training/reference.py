@@ -44,18 +44,15 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     network = run.network().to(device)
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
-    optimizer = torch.optim.SGD(network.parameters(), lr=training.learning_rate)
     initial = network.first.bias.detach().clone()
     statistics = blank_statistics(training.epochs)
 
     for epoch, rate in enumerate(training.learning_rates()):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         steps = []
         biases = []
         for batch in order[epoch].split(training.batch_size):
             biases.append(network.first.bias.detach().clone())
-            steps.append(_step(network, optimizer, points.x_train[batch], points.y_train[batch]))
+            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch]))
         phi = torch.stack([step.phi for step in steps]).double()
         epsilon = torch.stack([step.epsilon for step in steps]).double()
         path = torch.stack(biases).double()
@@ -94,7 +91,6 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     network = run.network().to(device)
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
-    optimizer = torch.optim.SGD(network.parameters(), lr=training.learning_rate)
     batches = [
         (rate, batch)
         for epoch, rate in zip(order, training.learning_rates(), strict=True)
@@ -104,8 +100,6 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         name: [] for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz")
     }
     for rate, batch in batches:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         columns["bias"].append(network.first.bias.detach().clone())
         columns["first_weight"].append(first_weight(network).clone())
         z = network.first(points.x_train).detach().requires_grad_()
@@ -113,7 +107,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         columns["gradient_norm"].append(g.norm(dim=1))
         columns["point_lipschitz"].append(local_lipschitz(network, points.x_train))
         columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch]).max())
-        step = _step(network, optimizer, points.x_train[batch], points.y_train[batch])
+        step = _step(network, rate, points.x_train[batch], points.y_train[batch])
         columns["phi"].append(step.phi)
         columns["epsilon"].append(step.epsilon)
     columns["bias"].append(network.first.bias.detach().clone())
@@ -131,15 +125,17 @@ class _Step:
     losses: Tensor
 
 
-def _step(network: Network, optimizer: torch.optim.SGD, x: Tensor, y: Tensor) -> _Step:
+def _step(network: Network, rate: float, x: Tensor, y: Tensor) -> _Step:
     z = network.first(x)
     output = network.rest(z).squeeze(-1)
     (g,) = torch.autograd.grad(output.sum(), z, retain_graph=True)
     losses = (output - y).square() / 2
     slope = (output - y).detach()
-    optimizer.zero_grad()
-    losses.mean().backward()
-    optimizer.step()
+    parameters = list(network.parameters())
+    gradients = torch.autograd.grad(losses.mean(), parameters)
+    with torch.no_grad():  # plain SGD; importing torch.optim for it takes a second
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter -= rate * gradient
     # φ = ‖Δb_1‖/(α ε) with ε the batch mean of |∂ℓ/∂f|. Weighting g avoids the cancellation in b^{t+1} − b^t.
     epsilon = slope.abs().mean()
     weight = slope / slope.abs().sum() if epsilon > 0 else torch.full_like(slope, 1 / len(slope))
