@@ -27,6 +27,18 @@ class IdentityWithBias(nn.Module):
         return x + self.bias
 
 
+class Linear(nn.Linear):
+    """``nn.Linear`` with its own initialisation, drawn from a generator that is given instead of the global one."""
+
+    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
+        super().__init__(inputs, outputs)
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
+        self.bias = nn.Parameter(_default_bias(inputs, outputs, generator))
+
+    def reset_parameters(self) -> None:
+        """Draw nothing yet."""
+
+
 class Network(nn.Module):
     """A scalar network f = rest ∘ first, split behind the first affine map so that its pre-activation can be reached.
 
@@ -97,21 +109,13 @@ class MLP:
         if self.first_layer == "identity":
             first = IdentityWithBias(self.widths[0], generator)
         else:
-            first = _linear(self.widths[0], self.widths[1], generator)
+            first = Linear(self.widths[0], self.widths[1], generator)
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(self.widths[1:]):
-            rest += [nn.ReLU(), _linear(inputs, outputs, generator)]
+            rest += [nn.ReLU(), Linear(inputs, outputs, generator)]
         if self.output == "sigmoid":
             rest.append(nn.Sigmoid())
         return Network(first, nn.Sequential(*rest))
-
-
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """``nn.Linear`` as it initialises itself, from a generator of our own instead of the global one."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
-    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-    layer.bias = nn.Parameter(_default_bias(inputs, outputs, generator))
-    return layer
 
 
 def _default_bias(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:

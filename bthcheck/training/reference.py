@@ -135,7 +135,7 @@ def _step(network: Network, rate: float, x: Tensor, y: Tensor) -> _Step:
     gradients = torch.autograd.grad(losses.mean(), parameters)
     with torch.no_grad():  # plain SGD; importing torch.optim for it takes a second
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter -= rate * gradient
+            parameter.sub_(rate * gradient)
     # φ = ‖Δb_1‖/(α ε) with ε the batch mean of |∂ℓ/∂f|. Weighting g avoids the cancellation in b^{t+1} − b^t.
     epsilon = slope.abs().mean()
     weight = slope / slope.abs().sum() if epsilon > 0 else torch.full_like(slope, 1 / len(slope))
