@@ -156,30 +156,26 @@ class _Worker:
     def __init__(self, config: pytest.Config, settings: _Settings) -> None:
         self.config = config
         self.settings = settings
+        self.refusal: str | None = None
         if settings.threads < available_threads():  # before NumPy and PyTorch are imported, which read these once
             for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
                 os.environ.setdefault(name, str(settings.threads))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        claims = [claim for claim in map(_claim_of, items) if claim is not None]
-        repeated = sorted({claim.id for claim in claims if sum(claim.id == other.id for other in claims) > 1})
-        if repeated:
-            raise pytest.UsageError(f"claim ids must be unique, got {', '.join(repeated)} more than once")
-        if claims:
-            from bthcheck.evidence import FAMILY_SIZE
-
-            family = sum(claim.statistical for claim in claims)
-            if family > FAMILY_SIZE:
-                raise pytest.UsageError(
-                    f"{family} statistical claims are more than the {FAMILY_SIZE} that share the family-wise error;"
-                    " raise bthcheck.evidence.FAMILY_SIZE, which lowers every level"
-                )
+        self.refusal = _refusal([claim for claim in map(_claim_of, items) if claim is not None])
+        if self.refusal and not hasattr(self.config, "workerinput"):
+            raise pytest.UsageError(self.refusal)
         if self.settings.placebo:
             for item in items:
                 claim = _claim_of(item)
                 if claim is not None and claim.kind != "trend":
                     item.add_marker(pytest.mark.skip(reason="a placebo has no levels to permute here"))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self.refusal and _claim_of(item) is not None:  # a worker that stopped would be an internal error of xdist's
+            pytest.fail(self.refusal, pytrace=False)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         claims = {item.nodeid: asdict(claim) for item in session.items if (claim := _claim_of(item)) is not None}
@@ -296,16 +292,16 @@ _EVIDENCE = pytest.StashKey["Evidence"]()
 def _settings(config: pytest.Config) -> _Settings:
     """Check the command line; raise ``ValueError`` with one sentence on what is wrong."""
     option = config.getoption
+    seeds = _seeds(option("seeds"))
+    baseline = read_baseline(_baseline_path(config), option("profile"))
     shared = getattr(config, "workerinput", {}).get("bthcheck")
     if shared is None:
         check_device(option("device"))
-        temporary = Path(tempfile.mkdtemp(prefix="bthcheck-"))
-        folders = {"channel": temporary, "results": _folder(config, "results_dir", "reports")}
-        writable_folder("results", folders["results"])
-        if option("no_cache"):
-            folders["cache"] = temporary / "runs"
-        else:
-            folders["cache"] = writable_folder("cache", _folder(config, "cache_dir", ".bthcheck_cache"))
+        results = writable_folder("results", _folder(config, "results_dir", "reports"))
+        if not option("no_cache"):
+            cache = writable_folder("cache", _folder(config, "cache_dir", ".bthcheck_cache"))
+        channel = Path(tempfile.mkdtemp(prefix="bthcheck-"))
+        folders = {"channel": channel, "results": results, "cache": channel / "runs" if option("no_cache") else cache}
     else:
         folders = {name: Path(path) for name, path in shared.items()}
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
@@ -314,10 +310,10 @@ def _settings(config: pytest.Config) -> _Settings:
         results=folders["results"],
         cache=folders["cache"],
         channel=Channel(folders["channel"]),
-        seeds=_seeds(option("seeds")),
+        seeds=seeds,
         threads=max(1, available_threads() // workers),
         placebo=option("placebo"),
-        baseline=read_baseline(_baseline_path(config), option("profile")),
+        baseline=baseline,
     )
 
 
@@ -343,6 +339,24 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
     if "," not in text or min(numbers) < 0:
         raise ValueError(f"--seeds must be a number of seeds or a list such as 0,3,7, got {text!r}")
     return distinct("--seeds", numbers)
+
+
+def _refusal(claims: "list[Claim]") -> str | None:
+    """Return what is wrong with the claims as a set, or None."""
+    repeated = sorted({claim.id for claim in claims if sum(claim.id == other.id for other in claims) > 1})
+    if repeated:
+        return f"claim ids must be unique, got {', '.join(repeated)} more than once"
+    if not claims:
+        return None
+    from bthcheck.evidence import FAMILY_SIZE
+
+    family = sum(claim.statistical for claim in claims)
+    if family > FAMILY_SIZE:
+        return (
+            f"{family} statistical claims are more than the {FAMILY_SIZE} that share the family-wise error;"
+            " raise bthcheck.evidence.FAMILY_SIZE, which lowers every level"
+        )
+    return None
 
 
 def _claim_of(item: Any) -> "Claim | None":

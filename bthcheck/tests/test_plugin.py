@@ -334,6 +334,10 @@ def test_claim_ids_are_unique(claims):
     outcome = claims(CLAIMS.replace('"DOWN"', '"UP"'))
     assert outcome.code == 4
     assert "claim ids must be unique, got UP more than once" in outcome.text
+    spread = claims(CLAIMS.replace('"DOWN"', '"UP"'), "-n", "2")
+    assert spread.code == 1
+    assert "claim ids must be unique, got UP more than once" in spread.text
+    assert "INTERNALERROR" not in spread.text
 
 
 def test_the_family_has_a_size(claims):
