@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,13 @@ class Evidence:
         """Present a test that two quantities share their order within seeds; see `bthcheck.evidence.correlation`."""
         return self._present(evidence.correlation(first, self._placebo(second, along), along, **options), "trend")
 
+    def exceeds(self, higher: xr.DataArray, lower: xr.DataArray, **options: Any) -> Finding:
+        """Present a test that one condition exceeds another within seeds; see `bthcheck.evidence.paired`."""
+        if self.placebo is not None:
+            swap = xr.DataArray(self.placebo.random(lower.sizes["seed"]) < 0.5, {"seed": lower["seed"]})
+            higher, lower = xr.where(swap, lower, higher), xr.where(swap, higher, lower)
+        return self._present(evidence.paired(lower, higher, **options), "trend")
+
     def at_most(self, smaller: ArrayLike, larger: ArrayLike, tolerance: ArrayLike, **options: Any) -> Finding:
         """Present a test that an inequality is never violated; see `bthcheck.evidence.inequality`."""
         return self._present(evidence.inequality(smaller, larger, tolerance, **options))
@@ -95,7 +102,10 @@ class Evidence:
     def withstands(self, search: "Search", quantity: str) -> Finding:
         """Present an inequality that a search tried to falsify; what the search shrank to is noted."""
         self.notes.append(f"{quantity}: {search.summary}")
-        return self.at_most(search.smaller, search.larger, search.tolerance, quantity=quantity)
+        finding = evidence.inequality(search.smaller, search.larger, search.tolerance, quantity=quantity)
+        if search.counterexample:
+            finding = replace(finding, reason=f"{finding.reason}; the smallest counterexample is {search.counterexample}")
+        return self._present(finding)
 
     def fails_outside(self, search: "Search", quantity: str) -> Finding:
         """Present a search that was to find an inequality violated outside its scope."""

@@ -127,6 +127,18 @@ def trend(
     )
 
 
+def paired(lower: xr.DataArray, higher: xr.DataArray, **options: Any) -> Finding:
+    """Test whether `higher` exceeds `lower` seed by seed, two arrays over "seed": `trend` over two conditions.
+
+    Raises
+    ------
+    ValueError
+        As `trend`.
+    """
+    conditions = xr.concat([lower, higher], xr.Variable("condition", ["lower", "higher"]), coords="different", compat="equals")
+    return trend(conditions, "condition", **options)
+
+
 def correlation(
     first: xr.DataArray,
     second: xr.DataArray,

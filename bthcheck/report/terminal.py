@@ -19,7 +19,8 @@ def table(rows: list[dict[str, Any]], width: int) -> list[tuple[str, str]]:
     for row, line in zip(rows, cells, strict=True):
         lines.append((_line(line, widths, fits), _COLORS.get(row["status"], "red")))
         sentences = [] if fits else [row["claim"]["statement"]]
-        if row["status"] != "supported" and row["reason"]:
+        found = any(finding["test"] == "counterexample" for finding in row["findings"])
+        if (row["status"] != "supported" or found) and row["reason"]:
             sentences.append(row["reason"])
         for sentence in sentences:
             lines += [(f"    {part}", "") for part in textwrap.wrap(sentence, max(40, width - 4))]

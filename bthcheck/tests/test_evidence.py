@@ -8,7 +8,8 @@ from scipy import stats
 
 from bthcheck import evidence
 from bthcheck.claims import Claim, Evidence
-from bthcheck.evidence import LEVEL, Verdict, correlation, dispersion, inequality, overall, permuted, rate, trend
+from bthcheck.evidence import LEVEL, Verdict, correlation, dispersion, inequality, overall, paired, permuted, rate, trend
+from bthcheck.falsify import Search
 
 ALONG = "frequency"
 
@@ -35,6 +36,18 @@ def test_two_levels_give_the_exact_signed_rank_test(blocks):
     observed = ranks[differences > 0].sum()
     sums = [ranks[np.array(signs)].sum() for signs in product([False, True], repeat=8)]
     assert finding.p == pytest.approx(np.mean(np.array(sums) >= observed))
+
+
+def test_paired_comparison_is_a_trend_over_two_conditions(blocks):
+    table = np.random.default_rng(9).normal(size=(12, 2)) + np.array([0, 2])
+    both = blocks(table)
+    low, high = (both.isel(frequency=i, drop=True) for i in (0, 1))
+    finding, expected = paired(low, high), trend(both, ALONG)
+    assert (finding.p, finding.effect, finding.blocks) == (expected.p, expected.effect, 12)
+    assert finding.verdict is Verdict.SUPPORTED
+    assert paired(high, low).verdict is Verdict.REFUTED
+    diverged = low.assign_coords(diverged=("seed", [True] + [False] * 11))
+    assert "diverged: seed=0" in paired(diverged, high.assign_coords(diverged=("seed", [False] * 12))).reason
 
 
 def test_effect_is_the_mean_of_kendalls_tau(blocks):
@@ -241,6 +254,23 @@ def test_overall_is_the_worst():
 
 
 # ------------------------------------------------------------------------------------------ presenting it
+
+
+def test_a_placebo_swaps_conditions_at_random(tmp_path, blocks):
+    both = blocks(np.random.default_rng(9).normal(size=(40, 2)) + np.array([0, 5]))
+    low, high = (both.isel(frequency=i, drop=True) for i in (0, 1))
+    real = Evidence(Claim("A", "s", "t"), tmp_path)
+    placebo = Evidence(Claim("A", "s", "t"), tmp_path, np.random.default_rng(0))
+    assert real.exceeds(high, low).verdict is Verdict.SUPPORTED
+    assert placebo.exceeds(high, low).verdict is Verdict.INCONCLUSIVE
+    assert placebo.findings[0].blocks == 40
+
+
+def test_what_falsifies_a_bound_is_in_its_reason(tmp_path):
+    search = Search(np.array([2.0]), np.array([1.0]), np.zeros(1), 1, "x = 1")
+    finding = Evidence(Claim("A", "s", "t", kind="exact"), tmp_path).withstands(search, "a bound")
+    assert finding.verdict is Verdict.REFUTED
+    assert finding.reason.endswith("the smallest counterexample is x = 1")
 
 
 def test_a_claim_cannot_be_tested_as_another_kind(tmp_path, blocks):
