@@ -47,7 +47,7 @@ def test_paired_comparison_is_a_trend_over_two_conditions(blocks):
     assert finding.verdict is Verdict.SUPPORTED
     assert paired(high, low).verdict is Verdict.REFUTED
     diverged = low.assign_coords(diverged=("seed", [True] + [False] * 11))
-    assert "diverged: seed=0" in paired(diverged, high.assign_coords(diverged=("seed", [False] * 12))).reason
+    assert "diverged: condition=lower, seed=0" in paired(diverged, high.assign_coords(diverged=("seed", [False] * 12))).reason
 
 
 def test_effect_is_the_mean_of_kendalls_tau(blocks):
