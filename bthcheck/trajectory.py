@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 import xarray as xr
 
 from bthcheck.experiments import Experiment
@@ -30,6 +31,7 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
     def stack(pick: Any) -> np.ndarray:
         return np.array([[pick(result) for result in row] for row in grid])
 
+    longest = max(len(result.parameters) for result in results.values())
     variables: dict[str, Any] = {
         name: (
             (level, "seed", "epoch"),
@@ -46,8 +48,8 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
         )
     variables["parameters"] = (
         (level, "seed", "parameter"),
-        stack(lambda result: result.parameters),
-        {"long_name": "trained parameters, in the order of Network.parameters()", "units": "1"},
+        stack(lambda result: np.pad(result.parameters, (0, longest - len(result.parameters)), constant_values=np.nan)),
+        {"long_name": "trained parameters, in the order of Network.parameters(); NaN beyond a smaller network's", "units": "1"},
     )
     coords = {
         level: (level, list(levels), {"long_name": level}),
@@ -108,15 +110,9 @@ class TrajectoryAccessor:
         if name in architecture:
             architecture[name] = level
         architecture["widths"] = tuple(architecture["widths"])
-        network = MLP(**architecture).build().to(_torch_dtype(vector))
-        load_parameters(network, vector)
+        network = MLP(**architecture).build().to(getattr(torch, str(vector.dtype)))
+        load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])
         return network
-
-
-def _torch_dtype(vector: np.ndarray) -> Any:
-    import torch
-
-    return getattr(torch, str(vector.dtype))
 
 
 def first_singular_values(trace: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

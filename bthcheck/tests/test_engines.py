@@ -180,6 +180,18 @@ def test_dataset_is_labelled_and_survives_a_file(tmp_path):
     assert torch.equal(network.first.bias, result.bthcheck.weights(0.5, 5).first.bias)
 
 
+def test_levels_may_be_architectures():
+    kinds = SMALL.replace(vary="first_layer", levels=("identity", "trained"), seeds=(0,), epochs=1)
+    result = bthcheck.run(kinds, progress=False)
+    assert result.sizes["parameter"] == 2507 + 100
+    for kind in kinds.levels:
+        alone = bthcheck.run(kinds.replace(levels=(kind,)), progress=False)
+        one, other = (ds.bthcheck.weights(kind, 0).state_dict() for ds in (result, alone))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    assert "first.weight" in one
+
+
 def test_auto_is_fused_where_it_can_be():
     assert resolve([Run(SMALL, 0.5, 0)])[0] is fused
     assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is reference
