@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _STYLE: Any = {
     "font.size": 9,
@@ -79,6 +80,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
             axes.plot(np.full(len(shown), position), shown[:, position], ".", color=color, markersize=4)
         axes.set_xticks(positions, [f"{level:g}" for level in values[along].values])
         if log:
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.yaxis.set_major_formatter(lambda y, _: f"$10^{{{y:g}}}$")
         axes.set_xlabel(along)
         axes.set_ylabel(ylabel or _title(values))

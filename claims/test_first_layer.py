@@ -125,7 +125,7 @@ def test_repaired_lower_bound(evidence, max_examples):
 @claim(
     "X8",
     kind="exact",
-    source="product of norms",
+    source="Product of norms",
     statement="The local Lipschitz constant is at most the product of the layers' norms",
     scope="times 1/4 with a sigmoid output",
 )

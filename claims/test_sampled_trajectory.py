@@ -50,7 +50,7 @@ def test_sampled_average_tracks_the_average(evidence):
 @claim(
     "X3-reshuffled",
     kind="probabilistic",
-    source="scope of Theorem 1 (not in the paper)",
+    source="Scope of Theorem 1 (not in the paper)",
     statement="Under reshuffled epochs the deviations are far smaller than Theorem 1's sampling makes them",
     scope="the sampling of the paper's experiments; a calibrated test must not find it calibrated",
 )

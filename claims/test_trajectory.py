@@ -43,7 +43,7 @@ def test_longer_trajectory_near_convergence(sinusoids, evidence):
 
 @claim(
     "T1-scope",
-    source="scope of Theorem 1 (not in the paper)",
+    source="Scope of Theorem 1 (not in the paper)",
     statement="Before it is learned, the highest frequency has the shortest trajectory of all: the ordering of T1 is reversed",
     scope="mean φ over the 100 epochs around one sixth of training (epoch 500 of 3000), highest against each other frequency",
 )
