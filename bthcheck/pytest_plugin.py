@@ -1,5 +1,6 @@
 """The pytest plugin: options, fixtures and hooks. What they do is done elsewhere."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -277,6 +278,9 @@ class _Controller(_Worker):
 
     def pytest_unconfigure(self) -> None:
         shutil.rmtree(self.settings.channel.folder, ignore_errors=True)
+        for folder in (self.settings.results, self.settings.cache):  # made to see whether they can be written
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only if nothing was
 
     def _say(self, line: str) -> None:
         terminal: Any = self.config.pluginmanager.getplugin("terminalreporter")

@@ -212,7 +212,8 @@ def test_nothing_is_written_without_claims(claims):
     outcome = claims("def test_plain():\n    pass\n")
     assert outcome.code == 0
     assert "verdicts" not in outcome.text
-    assert not (outcome.folder / "reports" / "index.html").exists()
+    assert not (outcome.folder / "reports").exists()
+    assert not (outcome.folder / ".bthcheck_cache").exists()
     assert not (claims(CLAIMS, "--collect-only").folder / "reports" / "index.html").exists()
 
 
