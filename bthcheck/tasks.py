@@ -3,18 +3,21 @@
 The points depend on the stream alone, never on the level, so that one seed compares the same points at every level.
 """
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bthcheck.checks import positive, positive_int
+from bthcheck.checks import one_of, positive, positive_int
+from bthcheck.datasets import SHAPES, SOURCES, Images, check_classes, first_of_each_class, load
+from bthcheck.datasets.embedded import check_subset
 
 
 class Data(NamedTuple):
-    """Points and targets, all float64.
+    """Points and targets: float64 for `Sinusoid`, float32 for images.
 
     x_train : (m, n), y_train : (m,), x_test : (k, n), y_test : (k,)
     """
@@ -44,6 +47,9 @@ class Sinusoid:
         If a parameter is not positive or `inputs` is below 2.
     """
 
+    output: ClassVar[str] = "identity"
+    """The output that a network for this task must have."""
+
     frequency: float = 0.5
     train: int = 100
     test: int = 30
@@ -67,7 +73,127 @@ class Sinusoid:
         return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
 
 
+class Labels(NamedTuple):
+    """The labels of the training images, all of shape (m,).
+
+    clean : uint8, the true ones
+    redrawn : bool, which were drawn anew; about half of these keep their label by chance
+    used : uint8, those to train with
+    """
+
+    clean: np.ndarray
+    redrawn: np.ndarray
+    used: np.ndarray
+
+
+@dataclass(frozen=True)
+class CorruptedImages:
+    """Tell two classes of images apart, a fraction of the training labels redrawn uniformly (Figures 1d–f of the paper).
+
+    The images are the first of each class, in the order of the original distribution, with the classes mixed as they come
+    there. They are the same for every stream and level: the stream decides which labels are redrawn, and to what. What is
+    redrawn at one level is redrawn to the same label at every higher level. Test labels are never redrawn.
+
+    Parameters
+    ----------
+    dataset : "cifar10" or "mnist"
+    classes : two names of `bthcheck.datasets.CLASSES`; the first is label 0
+    corruption : fraction of the training labels that is redrawn, in [0, 1]; half of it flips on average
+    train, test : numbers of images, even, half of each class
+    source : "embedded" for the subset in this package, "full" for torchvision's files
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not among those above or the source has no such classes or fewer images.
+    """
+
+    output: ClassVar[str] = "sigmoid"
+    """The output that a network for this task must have."""
+
+    dataset: str = "cifar10"
+    classes: tuple[str, str] = ("airplane", "dog")
+    corruption: float = 0.0
+    train: int = 1000
+    test: int = 500
+    source: str = "embedded"
+
+    def __post_init__(self) -> None:
+        one_of("source", self.source, SOURCES)
+        object.__setattr__(self, "classes", check_classes(self.dataset, self.classes))
+        object.__setattr__(self, "corruption", _fraction("corruption", self.corruption))
+        for name in ("train", "test"):
+            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
+            if getattr(self, name) % 2:
+                raise ValueError(f"{name} must be even, half of each class, got {getattr(self, name)}")
+        if self.source == "embedded":  # whose size is known, so that a mistake shows before anything is trained
+            subset = check_subset(self.dataset, self.classes)
+            for name, count in (("train", subset.train), ("test", subset.test)):
+                if getattr(self, name) > 2 * count:
+                    raise ValueError(
+                        f"{name} must be at most {2 * count} for the embedded subset of {self.dataset},"
+                        f" got {getattr(self, name)}; source='full' has more"
+                    )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return SHAPES[self.dataset]
+
+    @property
+    def inputs(self) -> int:
+        """The input dimension, c·h·w."""
+        return math.prod(self.shape)
+
+    def sample(self, generator: np.random.Generator) -> Data:
+        """Return the images, flattened channel by channel with pixels scaled to [−1, 1], and the labels 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If the images are missing, incomplete, altered or fewer than asked for.
+        """
+        images = self._images()
+        train = torch.from_numpy(self._redraw(images.train_labels, generator).used).float()
+        test = torch.from_numpy(images.test_labels).float()
+        return Data(_scaled(images.train_images), train, _scaled(images.test_images), test)
+
+    def labels(self, generator: np.random.Generator) -> Labels:
+        """Return the training labels that `sample` uses with the same stream, and which of them are redrawn."""
+        return self._redraw(self._images().train_labels, generator)
+
+    def _images(self) -> Images:
+        images = load(self.dataset, self.classes, self.source)
+        train = first_of_each_class("train", images.train_labels, self.train // 2)
+        test = first_of_each_class("test", images.test_labels, self.test // 2)
+        return Images(
+            images.train_images[train], images.train_labels[train], images.test_images[test], images.test_labels[test]
+        )
+
+    def _redraw(self, clean: np.ndarray, generator: np.random.Generator) -> Labels:
+        # Drawn for every image at every level, so that the sets are nested and the stream moves on alike.
+        order = np.argsort(generator.random(len(clean)), kind="stable")
+        coins = generator.integers(0, 2, len(clean), dtype=np.uint8)
+        redrawn = np.zeros(len(clean), bool)
+        redrawn[order[: round(self.corruption * len(clean))]] = True
+        return Labels(clean, redrawn, np.where(redrawn, coins, clean))
+
+
 def _random_orthogonal(n: int, generator: np.random.Generator) -> np.ndarray:
     """Draw an n × n orthogonal matrix from the Haar measure: QR with the signs of R's diagonal taken out."""
     q, r = np.linalg.qr(generator.standard_normal((n, n)))
     return q * np.sign(np.diag(r))
+
+
+def _scaled(images: np.ndarray) -> Tensor:
+    """Map uint8 images (m, c, h, w) to float32 points (m, c·h·w) in [−1, 1]."""
+    return torch.from_numpy(images.reshape(len(images), -1)).float() / 127.5 - 1
+
+
+Task = Sinusoid | CorruptedImages
+
+
+def _fraction(name: str, value: float) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
+    return float(value)

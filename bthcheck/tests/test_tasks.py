@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from bthcheck.tasks import Sinusoid
+from bthcheck.datasets import load
+from bthcheck.tasks import CorruptedImages, Sinusoid
 from bthcheck.training.streams import stream
 
 
@@ -47,3 +50,143 @@ def test_the_orthogonal_frame_is_uniform():
 def test_bad_parameters_are_named(field, value):
     with pytest.raises(ValueError, match=field):
         Sinusoid(**{field: value})
+
+
+LEVELS = (0.0, 0.2, 0.4, 0.6, 1.0)
+
+
+def test_every_task_says_what_output_it_needs():
+    from bthcheck.networks import OUTPUTS
+
+    assert (Sinusoid.output, CorruptedImages.output) == ("identity", "sigmoid")
+    assert {Sinusoid.output, CorruptedImages.output} <= set(OUTPUTS)
+
+
+def test_a_level_redraws_exactly_its_share_and_about_half_of_it_flips():
+    for level in (*LEVELS, 0.0004, 0.0006, 0.3333):
+        labels = CorruptedImages(corruption=level).labels(stream(1, "data"))
+        assert labels.redrawn.sum() == round(level * 1000)
+        flipped = labels.used != labels.clean
+        assert not flipped[~labels.redrawn].any()
+        assert abs(flipped.sum() - 500 * level) <= 5 * np.sqrt(250 * level)  # five standard deviations
+    assert flipped.any()
+
+
+def test_what_is_redrawn_stays_so_at_every_higher_level():
+    by_level = [CorruptedImages(corruption=level).labels(stream(2, "data")) for level in LEVELS]
+    for low, high in itertools.pairwise(by_level):
+        assert high.redrawn[low.redrawn].all()
+        assert high.redrawn.sum() > low.redrawn.sum()
+        assert np.array_equal(low.used[low.redrawn], high.used[low.redrawn])
+        assert np.array_equal(low.clean, high.clean)
+
+
+def test_redrawn_labels_are_uniform_whatever_they_were():
+    pooled = [CorruptedImages(corruption=0.6).labels(stream(seed, "data")) for seed in range(20)]
+    for clean in (0, 1):
+        drawn = np.concatenate([labels.used[labels.redrawn & (labels.clean == clean)] for labels in pooled])
+        assert abs(drawn.mean() - 0.5) < 2.5 / np.sqrt(len(drawn))  # five standard deviations
+
+
+def test_images_and_test_labels_are_the_same_at_every_level_and_seed():
+    clean = CorruptedImages(train=20, test=10).sample(stream(0, "data"))
+    for level, seed in itertools.product(LEVELS, (0, 1)):
+        data = CorruptedImages(corruption=level, train=20, test=10).sample(stream(seed, "data"))
+        assert torch.equal(data.x_train, clean.x_train)
+        assert torch.equal(data.x_test, clean.x_test)
+        assert torch.equal(data.y_test, clean.y_test)
+
+
+def test_the_stream_moves_on_alike_at_every_level():
+    after = []
+    for level in LEVELS:
+        generator = stream(3, "data")
+        CorruptedImages(corruption=level, train=100, test=2).sample(generator)
+        after.append(generator.random())
+    assert len(set(after)) == 1
+
+
+def test_seeds_redraw_different_labels_and_a_seed_the_same():
+    task = CorruptedImages(corruption=0.4)
+    first, again, other = (task.labels(stream(seed, "data")) for seed in (4, 4, 5))
+    assert np.array_equal(first.used, again.used)
+    assert not np.array_equal(first.redrawn, other.redrawn)
+
+
+def test_sample_trains_with_the_labels_it_reports():
+    task = CorruptedImages(corruption=0.6, train=200, test=2)
+    data, labels = task.sample(stream(6, "data")), task.labels(stream(6, "data"))
+    assert data.y_train.tolist() == labels.used.tolist()
+    clean = CorruptedImages(train=200, test=2).sample(stream(6, "data"))
+    assert clean.y_train.tolist() == labels.clean.tolist()
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "shape"),
+    [
+        (CorruptedImages(train=6, test=4), 3072, (3, 32, 32)),
+        (CorruptedImages("mnist", ("3", "6"), train=6, test=4), 784, (1, 28, 28)),
+    ],
+)
+def test_images_are_the_first_flattened_and_scaled(task, inputs, shape):
+    assert (task.inputs, task.shape) == (inputs, shape)
+    data = task.sample(stream(0, "data"))
+    assert [tensor.dtype for tensor in data] == [torch.float32] * 4
+    assert (data.x_train.shape, data.x_test.shape) == ((6, inputs), (4, inputs))
+    images = load(task.dataset, task.classes)
+    first = [np.flatnonzero(images.train_labels == label)[:3] for label in (0, 1)]
+    order = sorted(np.concatenate(first).tolist())
+    assert data.y_train.tolist() == images.train_labels[order].tolist()
+    restored = (data.x_train.double() + 1) * 127.5
+    np.testing.assert_allclose(restored.reshape(6, *shape), images.train_images[order], atol=1e-4)
+    assert data.x_train.min() >= -1
+    assert data.x_train.max() <= 1
+
+
+def test_pixels_reach_both_ends_of_the_scale():
+    x = CorruptedImages().sample(stream(0, "data")).x_train
+    assert (x.min(), x.max()) == (-1, 1)
+
+
+def test_a_sample_may_be_written_without_changing_the_next():
+    task = CorruptedImages("mnist", ("3", "6"), train=4, test=2)
+    for tensor in task.sample(stream(0, "data")):
+        tensor.fill_(7)
+    assert not any((tensor == 7).any() for tensor in task.sample(stream(0, "data")))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"corruption": -0.1}, "corruption must be a number from 0 to 1, got -0.1"),
+        ({"corruption": 1.1}, "corruption"),
+        ({"corruption": float("nan")}, "corruption"),
+        ({"corruption": "0.2"}, "corruption"),
+        ({"corruption": True}, "corruption"),
+        ({"dataset": "svhn"}, "dataset must be one of"),
+        ({"dataset": "mnist"}, "classes must be two different ones of '0', .* for mnist"),
+        ({"classes": ("airplane", "cat")}, "other classes need source='full'"),
+        ({"classes": ("dog", "dog")}, "classes"),
+        ({"source": "web"}, "source"),
+        ({"train": 0}, "train"),
+        ({"train": 101}, "train must be even"),
+        ({"test": 3}, "test must be even"),
+        ({"test": 10.0}, "test"),
+        ({"train": 1002}, "train must be at most 1000"),
+        ({"test": 502}, "test must be at most 500"),
+        ({"dataset": "mnist", "classes": ("3", "6")}, "train must be at most 200"),
+    ],
+)
+def test_images_that_cannot_be_had_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message) as error:
+        CorruptedImages(**fields)
+    assert "\n" not in str(error.value)
+
+
+def test_more_images_than_the_full_data_set_has_are_refused(monkeypatch):
+    from bthcheck import tasks
+
+    monkeypatch.setattr(tasks, "load", lambda dataset, classes, source: load(dataset, classes))
+    task = CorruptedImages("mnist", ("3", "6"), train=202, test=2, source="full")
+    with pytest.raises(ValueError, match="train must be at most 200 images, half of each class, got 202"):
+        task.sample(stream(0, "data"))
