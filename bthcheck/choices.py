@@ -3,7 +3,7 @@
 import os
 
 PROFILES = ("quick", "laptop", "paper")
-ENGINES = ("auto", "fused", "reference")
+ENGINES = ("auto", "fused", "stacked", "reference")
 DEVICES = "'auto', 'cpu', 'cuda' or 'cuda:N'"
 
 

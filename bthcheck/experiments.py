@@ -9,12 +9,26 @@ from typing import Any, NamedTuple, Self
 
 from bthcheck.checks import distinct, one_of, positive, positive_int
 from bthcheck.choices import PROFILES
-from bthcheck.networks import MLP
-from bthcheck.tasks import Sinusoid
+from bthcheck.networks import MLP, Architecture
+from bthcheck.tasks import Sinusoid, Task
 
 SAMPLINGS = ("reshuffle", "replacement")
 DTYPES = ("float32", "float64")
-RESHAPING = ("epochs", "batch_size", "dtype", "decay", "lipschitz_every", "train", "test", "inputs", "widths")
+RESHAPING = (
+    "epochs",
+    "batch_size",
+    "dtype",
+    "decay",
+    "lipschitz_every",
+    "train",
+    "test",
+    "inputs",
+    "widths",
+    "shape",
+    "dataset",
+    "classes",
+    "source",
+)
 """Fields that levels may not set: they change the shape or meaning of the result arrays."""
 
 
@@ -63,8 +77,8 @@ class Training:
 class Setting(NamedTuple):
     """What one run is made of, apart from its seed."""
 
-    task: Sinusoid
-    network: MLP
+    task: Task
+    network: Architecture
     training: Training
 
 
@@ -92,10 +106,10 @@ class Experiment:
     """
 
     name: str
-    task: Sinusoid
+    task: Task
     vary: str
     levels: tuple[Any, ...]
-    network: MLP = field(default_factory=MLP)
+    network: Architecture = field(default_factory=MLP)
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
 
@@ -107,8 +121,11 @@ class Experiment:
             setting = self.at(level)
             if setting.network.inputs != setting.task.inputs:
                 raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
-            if setting.network.output != "identity":
-                raise ValueError(f"a regression task needs a network with output='identity', got {setting.network.output!r}")
+            if setting.network.output != setting.task.output:
+                raise ValueError(
+                    f"{type(setting.task).__name__} needs a network with output={setting.task.output!r},"
+                    f" got {setting.network.output!r}"
+                )
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; fields of `training` may be named directly, e.g. ``epochs=200``.

@@ -13,7 +13,6 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from torch import nn
 
 from bthcheck.networks import MLP, Network
 from bthcheck.training.runs import load_parameters
@@ -58,8 +57,7 @@ class Example(NamedTuple):
             f"W_{number} = {'I' if weight is None else weight.tolist()}, b_{number} = {bias.tolist()}"
             for number, (weight, bias) in enumerate(self.network.layers(), start=1)
         ]
-        sigmoid = isinstance(self.network.rest[-1], nn.Sigmoid)
-        return f"{', '.join(entries)}{', sigmoid output' if sigmoid else ''}, x = {self.x.tolist()}"
+        return f"{', '.join(entries)}{', sigmoid output' if self.network.sigmoid else ''}, x = {self.x.tolist()}"
 
 
 @st.composite

@@ -23,7 +23,7 @@ def local_lipschitz(network: Network, x: Tensor) -> Tensor:
 def first_layer_gradients(network: Network, x: Tensor) -> Tensor:
     """g(x) = ∂f/∂(W_1 x + b_1), shape (m, n_1): what one step at x adds to b_1, up to −α ∂ℓ/∂f (Lemma 1)."""
     z = network.first(x).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(network.rest(z).sum(), z)
+    (gradient,) = torch.autograd.grad(network.output(network.logit(z)).sum(), z)
     return gradient.flatten(1)
 
 
@@ -48,7 +48,7 @@ def active_sigma_min(network: Network, x: Tensor) -> Tensor:
 def product_bound(network: Network) -> float:
     """Π‖W_l‖₂, times 1/4 with a sigmoid output: the bound on λ(x) that ignores x."""
     bound = math.prod(float(torch.linalg.matrix_norm(weight, ord=2)) for weight in _weights(network))
-    return bound / 4 if isinstance(network.rest[-1], nn.Sigmoid) else bound
+    return bound / 4 if network.sigmoid else bound
 
 
 def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
@@ -79,6 +79,8 @@ def product_tolerance(network: Network) -> float:
 
 
 def _weights(network: Network) -> list[Tensor]:
+    if any(bias.ndim != 1 or (weight is not None and weight.ndim != 2) for weight, bias in network.layers()):
+        raise ValueError("norms of layers are computed for fully connected networks, not for convolutions")
     return [first_weight(network)] + [weight for weight, _ in network.layers()[1:] if weight is not None]
 
 

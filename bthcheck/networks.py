@@ -6,6 +6,7 @@ An architecture is a frozen description; `build` turns it into the plain ``nn.Mo
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,26 +40,56 @@ class Linear(nn.Linear):
         """Draw nothing yet."""
 
 
-class Network(nn.Module):
-    """A scalar network f = rest ∘ first, split behind the first affine map so that its pre-activation can be reached.
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d`` with its own initialisation, drawn from a generator that is given instead of the global one."""
 
-    `first` computes W_1 x + b_1 and `rest` everything from the first ReLU to the output.
+    def __init__(self, inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> None:
+        super().__init__(inputs, outputs, kernel)
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
+        self.bias = nn.Parameter(_default_bias(inputs * kernel**2, outputs, generator))
+
+    def reset_parameters(self) -> None:
+        """Draw nothing yet."""
+
+
+class Network(nn.Module):
+    """A scalar network, split behind the first affine map so that its pre-activation can be reached.
+
+    `first` computes z = W_1 x + b_1, `rest` everything from the first ReLU to the last affine map, and f is that or, with
+    `sigmoid`, its logistic function.
     """
 
-    def __init__(self, first: IdentityWithBias | nn.Linear, rest: nn.Sequential) -> None:
+    def __init__(self, first: IdentityWithBias | nn.Linear, rest: nn.Sequential, sigmoid: bool) -> None:
         super().__init__()
         self.first = first
         self.rest = rest
+        self.sigmoid = sigmoid
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (m, n) to outputs (m,)."""
-        return self.rest(self.first(x)).squeeze(-1)
+        """Map inputs (m, n) to outputs f (m,)."""
+        return self.output(self.logit(self.first(x)))
+
+    def logit(self, z: Tensor) -> Tensor:
+        """Map first pre-activations (m, n_1) to what the output function is applied to, (m,)."""
+        return self.rest(z).squeeze(-1)
+
+    def output(self, logit: Tensor) -> Tensor:
+        """Apply the output function, (m,) to (m,)."""
+        return torch.sigmoid(logit) if self.sigmoid else logit
 
     def layers(self) -> list[tuple[Tensor | None, Tensor]]:
-        """Return (W_l, b_l) of every affine layer, detached; a frozen identity W_1 is None."""
+        """Return (W_l, b_l) of every affine layer, detached; a frozen identity W_1 is None.
+
+        A convolution counts as an affine layer, its kernel of shape (out, in, height, width).
+        """
         weight = None if isinstance(self.first, IdentityWithBias) else self.first.weight.detach()
-        linear = [layer for layer in self.rest if isinstance(layer, nn.Linear)]
-        return [(weight, self.first.bias.detach())] + [(layer.weight.detach(), layer.bias.detach()) for layer in linear]
+        others = [layer for layer in self.rest if isinstance(layer, (nn.Linear, nn.Conv2d))]
+        return [(weight, self.first.bias.detach())] + [(layer.weight.detach(), _bias(layer)) for layer in others]
+
+
+def _bias(layer: nn.Linear | nn.Conv2d) -> Tensor:
+    assert layer.bias is not None  # every architecture here has them
+    return layer.bias.detach()
 
 
 @dataclass(frozen=True)
@@ -113,9 +144,80 @@ class MLP:
         rest: list[nn.Module] = []
         for inputs, outputs in pairwise(self.widths[1:]):
             rest += [nn.ReLU(), Linear(inputs, outputs, generator)]
-        if self.output == "sigmoid":
-            rest.append(nn.Sigmoid())
-        return Network(first, nn.Sequential(*rest))
+        return Network(first, nn.Sequential(*rest), sigmoid=self.output == "sigmoid")
+
+
+@dataclass(frozen=True)
+class CNN:
+    """The convolutional network of the paper: bias, ReLU, then twice convolution, ReLU and pooling, then two affine layers.
+
+    Its first layer is W_1 = I, frozen, with one bias an input. Convolutions and pools have no padding, pools do not overlap.
+
+    Parameters
+    ----------
+    shape : (colours, height, width) of an image; inputs are images flattened in this order
+    channels : of the two convolutions, 96 and 384 in the paper
+    kernel, pool : sides of the squares that are convolved and pooled
+    hidden : width of the last hidden layer
+    output : as for `MLP`
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive or nothing is left of an image behind the second pool.
+    """
+
+    shape: tuple[int, int, int] = (3, 32, 32)
+    channels: tuple[int, int] = (96, 384)
+    kernel: int = 5
+    pool: int = 3
+    hidden: int = 384
+    output: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        for name, length in (("shape", 3), ("channels", 2)):
+            values = tuple(positive_int(f"each number of {name}", value) for value in getattr(self, name))
+            if len(values) != length:
+                raise ValueError(f"{name} must be {length} numbers, got {values}")
+            object.__setattr__(self, name, values)
+        for name in ("kernel", "pool", "hidden"):
+            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
+        one_of("output", self.output, OUTPUTS)
+        if min(self.feature_shape) < 1:
+            raise ValueError(f"an image of {self.shape[1]} × {self.shape[2]} is too small for two convolutions and pools")
+
+    @property
+    def inputs(self) -> int:
+        """The input dimension n."""
+        return math.prod(self.shape)
+
+    @property
+    def feature_shape(self) -> tuple[int, int]:
+        """Height and width behind the second pool."""
+        height, width = self.shape[1:]
+        for _ in self.channels:
+            height, width = (height - self.kernel + 1) // self.pool, (width - self.kernel + 1) // self.pool
+        return height, width
+
+    def build(self, seed: int = 0) -> Network:
+        """Return a float32 network, as `MLP.build` does."""
+        generator = torch.Generator().manual_seed(seed)
+        first = IdentityWithBias(self.inputs, generator)
+        rest: list[nn.Module] = [nn.ReLU(), nn.Unflatten(1, self.shape)]
+        for inputs, outputs in pairwise((self.shape[0], *self.channels)):
+            rest += [Conv2d(inputs, outputs, self.kernel, generator), nn.ReLU(), nn.MaxPool2d(self.pool)]
+        features = self.channels[-1] * math.prod(self.feature_shape)
+        rest += [nn.Flatten(), Linear(features, self.hidden, generator), nn.ReLU(), Linear(self.hidden, 1, generator)]
+        return Network(first, nn.Sequential(*rest), sigmoid=self.output == "sigmoid")
+
+
+Architecture = MLP | CNN
+
+
+def architecture(fields: dict[str, Any]) -> Architecture:
+    """Return the description that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return MLP(**values) if "widths" in values else CNN(**values)
 
 
 def _default_bias(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:

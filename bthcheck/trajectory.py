@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from bthcheck.experiments import Experiment
-from bthcheck.networks import MLP, Network
+from bthcheck.networks import Network, architecture
 from bthcheck.training.runs import RunResult, load_parameters
 from bthcheck.training.statistics import STATISTICS
 
@@ -106,11 +106,10 @@ class TrajectoryAccessor:
         configuration = self.configuration
         name = self._dataset.attrs["level"]
         vector = self._dataset["parameters"].sel({name: level, "seed": seed}).values
-        architecture = dict(configuration["network"])
-        if name in architecture:
-            architecture[name] = level
-        architecture["widths"] = tuple(architecture["widths"])
-        network = MLP(**architecture).build().to(getattr(torch, str(vector.dtype)))
+        fields = dict(configuration["network"])
+        if name in fields:
+            fields[name] = level
+        network = architecture(fields).build().to(getattr(torch, str(vector.dtype)))
         load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])
         return network
 

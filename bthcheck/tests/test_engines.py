@@ -1,5 +1,9 @@
 """Engines agree with each other and with calculations that share none of their code."""
 
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +11,24 @@ from scipy import stats
 
 import bthcheck
 from bthcheck.experiments import SINUSOIDS
-from bthcheck.networks import MLP
-from bthcheck.training import fused, reference
+from bthcheck.networks import CNN, MLP
+from bthcheck.tasks import Sinusoid
+from bthcheck.training import fused, reference, stacked
 from bthcheck.training.engines import resolve
-from bthcheck.training.runs import Run
+from bthcheck.training.runs import Run, load_parameters
 from bthcheck.training.statistics import STATISTICS
+
+
+@dataclass(frozen=True)
+class Sign(Sinusoid):
+    """A classification task of any dimension: the sign of the sinusoid."""
+
+    output: ClassVar[str] = "sigmoid"
+
+    def sample(self, generator):
+        data = super().sample(generator)
+        return data._replace(y_train=(data.y_train > 0).double(), y_test=(data.y_test > 0).double())
+
 
 SMALL = SINUSOIDS.replace(epochs=6, dtype="float64", lipschitz_every=2)
 
@@ -22,6 +39,8 @@ SETTINGS = {
     "wide first layer": SMALL.replace(network=MLP((10, 17, 9, 1), "trained"), learning_rate=0.01),
     "narrow first layer": SMALL.replace(network=MLP((10, 3, 33, 5, 1), "trained"), learning_rate=0.01),
     "one neuron a layer": SMALL.replace(network=MLP((10, 1, 1, 1), "trained"), learning_rate=0.01),
+    "classification": SMALL.replace(task=Sign(), network=MLP((10, 10, 12, 8, 1), output="sigmoid"), learning_rate=0.02),
+    "classification, wide": SMALL.replace(task=Sign(), network=MLP((10, 14, 8, 1), "trained", "sigmoid"), learning_rate=0.05),
     "deep": SMALL.replace(network=MLP((10, 10, 12, 7, 21, 6, 1)), learning_rate=0.02),
 }
 
@@ -63,7 +82,11 @@ def test_statistics_are_what_their_names_say(run):
     np.testing.assert_allclose(got["distance_to_init"], np.linalg.norm(after - trace["bias"][0], axis=1), **close)
     moves = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1).reshape(epochs, steps)
     np.testing.assert_allclose(got["update_sum"], moves.sum(1), **close)
-    np.testing.assert_allclose(got["train_loss"], (trace["epsilon"].reshape(epochs, steps) ** 2 / 2).mean(1), **close)
+    epsilon = trace["epsilon"].reshape(epochs, steps)
+    losses = np.log(epsilon) if setting.task.output == "sigmoid" else epsilon**2 / 2
+    np.testing.assert_allclose(got["train_loss"], losses.mean(1), **close)
+    wrong = (epsilon > 2).mean(1) if setting.task.output == "sigmoid" else np.full(epochs, np.nan)
+    np.testing.assert_allclose(got["train_error"], wrong, rtol=1e-12)
 
 
 def test_phi_is_the_normalised_bias_update(run):
@@ -108,6 +131,132 @@ def test_minibatch_step_is_the_gradient_of_the_mean_loss():
             for parameter, gradient in zip(network.parameters(), gradients, strict=True):
                 parameter -= 0.05 * gradient
         np.testing.assert_allclose(trace["bias"][step + 1], network.first.bias.detach(), rtol=1e-9)
+
+
+def test_minibatch_phi_of_the_cross_entropy():
+    experiment = SMALL.replace(
+        task=Sign(), network=MLP((10, 10, 6, 1), output="sigmoid"), batch_size=8, learning_rate=0.05, epochs=2
+    )
+    run = Run(experiment, 0.5, 2)
+    trace = reference.trace(run, 5)
+    network, data = run.network(), run.data()
+    for step, batch in enumerate(torch.from_numpy(run.order()).long()[0].split(8)[:5]):
+        f, y = network(data.x_train[batch]), data.y_train[batch]
+        epsilon = (1 / (1 - y - f).abs()).mean().item()  # the definition
+        loss = -(y * f.log() + (1 - y) * (1 - f).log()).mean()
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        assert trace["epsilon"][step] == pytest.approx(epsilon, rel=1e-9)
+        assert trace["phi"][step] == pytest.approx(float(gradients[0].norm()) / epsilon, rel=1e-7)
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter -= 0.05 * gradient
+
+
+@pytest.mark.parametrize("logit", [-800.0, -40.0, -1e-3, 0.5, 40.0, 800.0])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding(logit, label):
+    """Against 60-digit arithmetic: ℓ, ∂ℓ/∂s, ∂f/∂s of both engines."""
+    with localcontext() as context:
+        context.prec = 900
+        f = 1 / (1 + Decimal(-logit).exp())
+        right = f if label else 1 - f
+        loss, slope, steep = -right.ln(), f - Decimal(label), f * (1 - f)
+    got = fused._loss(True, logit, label)
+    for value, exact in zip(got, (loss, slope, steep), strict=False):
+        assert value == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
+    network = MLP((2, 2, 1), output="sigmoid").build().double()
+    s, y = torch.tensor([logit], dtype=torch.float64), torch.tensor([label], dtype=torch.float64)
+    theirs = reference._loss(network, s, y)
+    assert theirs.values.item() == pytest.approx(float(loss), rel=1e-12, abs=1e-300)
+    assert theirs.log_epsilon.item() == pytest.approx(float(loss), rel=1e-12, abs=1e-300)
+
+
+def test_convolutional_networks_train_with_the_reference():
+    cnn = CNN((1, 12, 11), channels=(2, 3), kernel=3, pool=2, hidden=4)
+    experiment = SMALL.replace(task=Sign(inputs=132, train=20), network=cnn, epochs=3, learning_rate=0.05)
+    run = Run(experiment, 0.5, 1)
+    result, trace = reference.train(run), reference.trace(run, 60)
+    assert not result.diverged
+    assert resolve([run])[0] is stacked
+    with pytest.raises(ValueError, match="engine 'fused' trains networks of type MLP, got CNN"):
+        resolve([run], "fused")
+    update = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1)
+    np.testing.assert_allclose(trace["phi"], update / (trace["learning_rate"] * trace["epsilon"]), rtol=1e-6)
+    np.testing.assert_allclose(trace["lipschitz"], trace["phi"], rtol=1e-9)  # W_1 = I
+    ds = bthcheck.run(experiment.replace(levels=(0.5,), seeds=(1,)), engine="reference", progress=False)
+    again = run.network()
+    load_parameters(again, result.parameters)
+    for a, b in zip(again.parameters(), ds.bthcheck.weights(0.5, 1).parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+STACKS = {
+    "paper, minibatches": SMALL.replace(batch_size=16, epochs=30, learning_rate=0.02),
+    "wide first layer, decaying, last batch smaller": SMALL.replace(
+        network=MLP((10, 13, 9, 1), "trained"), batch_size=7, epochs=14, learning_rate=0.02, decay=0.9
+    ),
+    "one point a step": SMALL.replace(epochs=3, sampling="replacement"),
+    "classification": SMALL.replace(
+        task=Sign(), network=MLP((10, 10, 8, 1), output="sigmoid"), batch_size=5, epochs=10, learning_rate=0.05
+    ),
+    "classification, one point a step": SMALL.replace(
+        task=Sign(train=40), network=MLP((10, 12, 8, 1), "trained", "sigmoid"), epochs=6, learning_rate=0.05
+    ),
+    "convolutions": SMALL.replace(
+        task=Sign(inputs=132, train=30, test=8), network=CNN((1, 12, 11), (2, 3), 3, 2, 4), epochs=8, learning_rate=0.05
+    ),
+    "convolutions, minibatches": SMALL.replace(
+        task=Sign(inputs=264, train=30, test=8), network=CNN((2, 12, 11), (3, 2), 3, 2, 4), epochs=40, batch_size=4,
+        learning_rate=0.05, lipschitz_every=7,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_stacked_agrees_with_reference_over_hundreds_of_steps(name):
+    experiment = STACKS[name].replace(levels=(0.5, 0.75), seeds=(2, 5))
+    runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
+    for run, fast in zip(runs, stacked.train(runs), strict=True):
+        slow = reference.train(run)
+        for statistic in STATISTICS:
+            np.testing.assert_allclose(
+                fast.statistics[statistic], slow.statistics[statistic], rtol=1e-9, atol=1e-300, err_msg=statistic
+            )
+        np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
+
+
+def test_a_stacked_run_depends_on_its_neighbours_by_rounding_alone():
+    experiment = STACKS["convolutions"].replace(levels=(0.5, 0.75), seeds=range(3))
+    runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
+    together = stacked.train(runs)
+    alone = stacked.train(runs[4:5])[0]
+    np.testing.assert_allclose(together[4].parameters, alone.parameters, rtol=1e-9, atol=1e-12)
+
+
+def test_a_diverged_run_leaves_its_stack_alone():
+    experiment = SMALL.replace(vary="learning_rate", levels=(0.001, 5.0), seeds=(0, 1), batch_size=10)
+    result = bthcheck.run(experiment, engine="stacked", progress=False)
+    assert result.diverged.values.tolist() == [[False, False], [True, True]]
+    calm = bthcheck.run(experiment.replace(levels=(0.001,)), engine="reference", progress=False)
+    np.testing.assert_allclose(result.train_loss.isel(learning_rate=0), calm.train_loss.isel(learning_rate=0), rtol=1e-9)
+
+
+def test_only_runs_alike_are_stacked():
+    mixed = SMALL.replace(vary="first_layer", levels=("identity", "trained"), seeds=(0, 1), epochs=1)
+    runs = [Run(mixed, level, seed) for level in mixed.levels for seed in mixed.seeds]
+    with pytest.raises(ValueError, match="runs that are trained as one stack must agree"):
+        stacked.train(runs)
+    result = bthcheck.run(mixed, engine="stacked", progress=False)  # two stacks
+    assert result.bthcheck.weights("trained", 1).first.weight.shape == (10, 10)
+
+
+def test_large_data_are_passed_in_pieces(monkeypatch):
+    runs = [Run(STACKS["convolutions"].replace(epochs=1, levels=(0.5,), seeds=(0,)), 0.5, 0)]
+    whole = stacked.train(runs)[0]
+    monkeypatch.setattr(stacked, "_ENTRIES_AT_ONCE", 132 * 7)
+    pieces = stacked.train(runs)[0]
+    for name in STATISTICS:
+        np.testing.assert_allclose(pieces.statistics[name], whole.statistics[name], rtol=1e-12, err_msg=name)
 
 
 def test_float32_agrees_with_float64_statistically():
@@ -194,13 +343,13 @@ def test_levels_may_be_architectures():
 
 def test_auto_is_fused_where_it_can_be():
     assert resolve([Run(SMALL, 0.5, 0)])[0] is fused
-    assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is reference
+    assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is stacked
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"engine": "warp"}, "engine must be one of 'auto', 'fused', 'reference', got 'warp'"),
+        ({"engine": "warp"}, "engine must be one of 'auto', 'fused', 'stacked', 'reference', got 'warp'"),
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:x"}, "device must be"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not available"),

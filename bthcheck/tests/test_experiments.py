@@ -63,7 +63,7 @@ def test_decay_is_a_factor_an_epoch():
         ({"vary": "epochs"}, "levels cannot set 'epochs'"),
         ({"widht": 3}, "an experiment has no field widht"),
         ({"network": MLP((8, 8, 1))}, "the network takes 8 inputs but the task has 10"),
-        ({"network": MLP((10, 10, 1), output="sigmoid")}, "needs a network with output='identity'"),
+        ({"network": MLP((10, 10, 1), output="sigmoid")}, "Sinusoid needs a network with output='identity', got 'sigmoid'"),
     ],
 )
 def test_bad_experiments_are_refused_in_one_sentence(changes, message):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from bthcheck import lipschitz
 from bthcheck.falsify import examples
-from bthcheck.networks import MLP
+from bthcheck.networks import CNN, MLP
 from bthcheck.training.runs import load_parameters
 
 
@@ -26,7 +26,7 @@ def by_hand(network, point):
         gradient = gradient * masks[number]
         if number > 0:
             gradient = layers[number][0].T @ gradient
-    if "Sigmoid" in str(network.rest):
+    if network.sigmoid:
         with np.errstate(over="ignore"):
             probability = 1 / (1 + np.exp(-output[0]))
         gradient = gradient * probability * (1 - probability)
@@ -52,6 +52,11 @@ def test_local_lipschitz_is_the_slope_of_the_network():
     step = 1e-6
     slopes = [(network(x + step * e) - network(x - step * e)) / (2 * step) for e in torch.eye(5, dtype=torch.float64)]
     torch.testing.assert_close(lipschitz.local_lipschitz(network, x), torch.stack(slopes).norm(dim=0), rtol=1e-5, atol=1e-8)
+
+
+def test_norms_of_convolutions_are_refused():
+    with pytest.raises(ValueError, match="fully connected networks, not for convolutions"):
+        lipschitz.product_bound(CNN((1, 28, 28), (2, 2)).build())
 
 
 def test_counterexample_to_the_lower_bound_of_lemma_1():

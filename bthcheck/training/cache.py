@@ -13,7 +13,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,9 @@ _DEADLINE_SECONDS = 3600.0
 # Modules whose text decides a run's numbers.
 _CODE = (
     "tasks.py",
+    "datasets/__init__.py",
+    "datasets/embedded.py",
+    "datasets/full.py",
     "networks.py",
     "training/statistics.py",
     "lipschitz.py",
@@ -39,10 +43,11 @@ _CODE = (
     "training/runs.py",
     "training/reference.py",
     "training/fused.py",
+    "training/stacked.py",
 )
 _LIBRARIES = ("numpy", "torch", "numba")
 
-Train = Callable[[Run], RunResult]
+Train = Callable[[Sequence[Run]], list[RunResult]]
 
 
 class Observer(Protocol):
@@ -172,6 +177,7 @@ def obtain(
     runs: Sequence[Run],
     train: Train,
     *,
+    shards: Sequence[Sequence[int]],
     engine: str,
     device: str,
     cache: RunCache | None,
@@ -181,62 +187,70 @@ def obtain(
     """Return the results of `runs` in their order, each read from `cache` or trained and stored there.
 
     Any number of processes may do this at once on one cache: each trains what no other is training, then waits for the rest.
+
+    Parameters
+    ----------
+    train : trains runs side by side
+    shards : the indices of runs that are given to `train` together; every index is in one
     """
     observer.start(len(runs))
     keys = [run_key(run, engine, device) for run in runs]
     results: dict[int, RunResult] = {}
 
-    def attempt(index: int) -> RunResult | None:
-        """Read or train one run; None if another process is at it."""
-        run, key = runs[index], keys[index]
-        if cache is None:
-            result, trained = train(run), True
-        else:
-            found = cache.read(key)
-            if found is None:
-                try:
-                    with cache.lock(key).acquire(timeout=0):
-                        # Only if another process finished it since; the warning about a damaged file was given above.
-                        with warnings.catch_warnings():
-                            warnings.simplefilter("ignore")
-                            found = cache.read(key)
-                        result, trained = (train(run), True) if found is None else (found, False)
-                        if trained:
-                            cache.write(key, result)
-                except Timeout:
-                    return None
-            else:
-                result, trained = found, False
-        observer.finish(run, key, trained, result.seconds)
-        return result
+    def attempt(shard: Sequence[int]) -> dict[int, RunResult]:
+        """Read or train the runs of a shard; those that another process is at are left out."""
+        found = {index: result for index in shard if cache and (result := cache.read(keys[index])) is not None}
+        for index, result in found.items():
+            observer.finish(runs[index], keys[index], False, result.seconds)
+        with ExitStack() as locks:
+            mine = []
+            for index in shard:
+                if index in found:
+                    continue
+                if cache is not None:
+                    try:
+                        locks.enter_context(cache.lock(keys[index]).acquire(timeout=0))
+                    except Timeout:
+                        continue
+                    # Only if another process finished it since; the warning about a damaged file was given above.
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        result = cache.read(keys[index])
+                    if result is not None:
+                        found[index] = result
+                        observer.finish(runs[index], keys[index], False, result.seconds)
+                        continue
+                mine.append(index)
+            for index, result in zip(mine, train([runs[index] for index in mine]) if mine else [], strict=True):
+                if cache is not None:
+                    cache.write(keys[index], result)
+                found[index] = result
+                observer.finish(runs[index], keys[index], True, result.seconds)
+        return found
 
     deadline = time.monotonic() + _DEADLINE_SECONDS
     with ThreadPoolExecutor(threads, thread_name_prefix="bthcheck") as pool:
-        pending = list(range(len(runs)))
+        pending = [list(shard) for shard in shards]
         while pending:
-            for index, result in _each_done(pool, attempt, pending):
-                if result is not None:
-                    results[index] = result
-            waiting = [index for index in pending if index not in results]
-            if len(waiting) == len(pending):
+            before = len(results)
+            for found in _each_done(pool, attempt, pending):
+                results.update(found)
+            pending = [left for shard in pending if (left := [index for index in shard if index not in results])]
+            if pending and len(results) == before:
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{runs[waiting[0]]} has been locked by another process for an hour")
+                    raise TimeoutError(f"{runs[pending[0][0]]} has been locked by another process for an hour")
                 time.sleep(_POLL_SECONDS)
-            pending = waiting
     return [results[index] for index in range(len(runs))]
 
 
 def _each_done(
-    pool: ThreadPoolExecutor, attempt: Callable[[int], RunResult | None], indices: Sequence[int]
-) -> Iterator[tuple[int, RunResult | None]]:
-    """Yield (index, result) as they come; on an error or an interrupt, start nothing more."""
-    futures: dict[Future[RunResult | None], int] = {pool.submit(attempt, index): index for index in indices}
+    pool: ThreadPoolExecutor, attempt: Callable[[Sequence[int]], dict[int, RunResult]], shards: Sequence[Sequence[int]]
+) -> Iterator[dict[int, RunResult]]:
+    """Yield the outcomes of attempts as they come; on an error or an interrupt, start nothing more."""
+    futures = [pool.submit(attempt, shard) for shard in shards]
     try:
-        left = set(futures)
-        while left:
-            done, left = wait(left, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield futures[future], future.result()
+        for future in as_completed(futures):
+            yield future.result()
     finally:
         for future in futures:
             future.cancel()

@@ -11,8 +11,8 @@ import xarray as xr
 from bthcheck.checks import one_of, positive_int
 from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments import Experiment
-from bthcheck.training import fused, reference
-from bthcheck.training.cache import Observer, RunCache, obtain
+from bthcheck.training import fused, reference, stacked
+from bthcheck.training.cache import Observer, RunCache, Train, obtain
 from bthcheck.training.runs import Run
 from bthcheck.trajectory import assemble
 
@@ -34,10 +34,10 @@ def run(
     ----------
     experiment : what to train
     device : "auto", "cpu", "cuda" or "cuda:N"; "auto" is the CPU, which the fused engine makes the fastest for small MLPs
-    engine : "auto", "fused" or "reference"; "auto" is fused where it can do what is asked
+    engine : "auto", "fused", "stacked" or "reference"; "auto" is fused where it can do what is asked, else stacked
     cache : folder of finished runs, shared with other processes, or None for none
     progress : whether to show a progress bar, or an object that is told of every run
-    threads : runs trained at once on a CPU; all available cores if None. It never changes a number.
+    threads : runs the fused engine trains at once; all available cores if None. It never changes a number.
 
     Returns
     -------
@@ -58,11 +58,12 @@ def run(
     try:
         results = obtain(
             runs,
-            lambda one: module.train(one, device),
+            _trainer(module, device),
+            shards=_shards(module, runs, device),
             engine=module.NAME,
             device=device,
             cache=None if cache is None else RunCache(cache),
-            threads=1 if device != "cpu" or module.NAME == "reference" else threads,
+            threads=threads if module is fused else 1,
             observer=observer,
         )
     finally:
@@ -92,6 +93,8 @@ def trace(
     """
     one = Run(experiment.replace(levels=(level,), seeds=(seed,)), level, seed)
     module, device = resolve([one], engine, device)
+    if module is stacked:
+        module = reference  # one run at a time is what it is for
     setting = one.setting
     available = setting.training.epochs * -(-setting.task.train // setting.training.batch_size)
     if positive_int("steps", steps) > available:
@@ -115,12 +118,40 @@ def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> 
     refusal = next((reason for reason in map(fused.unsupported, runs) if reason), None)
     if engine == "fused":
         if kind not in fused.DEVICES:
-            raise ValueError(f"engine 'fused' runs on the cpu, got device={device!r}; use engine='reference'")
+            raise ValueError(f"engine 'fused' runs on the cpu, got device={device!r}; use engine='stacked'")
         if refusal:
             raise ValueError(refusal)
-    fits = kind in fused.DEVICES and refusal is None
-    chosen = fused if engine == "fused" or (engine == "auto" and fits) else reference
+    if engine == "auto":
+        chosen = fused if kind in fused.DEVICES and refusal is None else stacked
+    else:
+        chosen = {"fused": fused, "stacked": stacked, "reference": reference}[engine]
     return chosen, "cpu" if device == "auto" else device
+
+
+def _trainer(module: ModuleType, device: str) -> Train:
+    """Return a function that trains runs side by side with an engine."""
+    if module is stacked:
+        return lambda runs: stacked.train(runs, device)
+    return lambda runs: [module.train(run, device) for run in runs]
+
+
+def _shards(module: ModuleType, runs: Sequence[Run], device: str) -> list[list[int]]:
+    """Return the indices of runs that are trained side by side: one, or for the stacked engine as many as memory holds.
+
+    On a CPU a stack is split over the cores, each of which may be another process's.
+    """
+    if module is not stacked:
+        return [[index] for index in range(len(runs))]
+    shards = []
+    alike: dict[Any, list[int]] = {}
+    for index, run in enumerate(runs):
+        alike.setdefault(stacked.shape(run), []).append(index)
+    for indices in alike.values():
+        size = stacked.shard_size(runs[indices[0]], device)
+        if device == "cpu":
+            size = min(size, -(-len(indices) // available_threads()))
+        shards += [indices[start : start + size] for start in range(0, len(indices), size)]
+    return shards
 
 
 class _Silent:

@@ -5,7 +5,8 @@ outgoing weights of one neuron are contiguous: a neuron that is off then costs n
 the rows of four neurons that are on are streamed through the vector units together. Offsets are unsigned integers because
 Numba otherwise tests every index for being negative, which stops LLVM from vectorising (a third of the time a step).
 
-The backward pass starts from ∂f/∂f = 1, which makes it g = ∂f/∂(W_1 x + b_1); updates scale it by α ∂ℓ/∂f.
+The backward pass starts from ∂s/∂s = 1 at the last affine map s, and updates scale it by α ∂ℓ/∂s. That gives g = ∂f/∂z_1, with
+z_1 = W_1 x + b_1, as ∂f/∂s · ∂s/∂z_1 also where ∂ℓ/∂s is 0, and where a sigmoid is 0 or 1 to rounding.
 """
 
 import time
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from bthcheck.networks import Network
+from bthcheck.networks import MLP, Network
 from bthcheck.training.runs import Run, RunResult, flat_parameters, load_parameters
 from bthcheck.training.statistics import STATISTICS, blank_statistics, mark_divergence
 
@@ -30,14 +31,16 @@ _COMPILE: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
-_COLUMNS = tuple(name for name in STATISTICS if not name.endswith("_error"))
+_COLUMNS = tuple(STATISTICS)
 
 
 def unsupported(run: Run) -> str | None:
     """Return why this engine cannot train `run`, or None if it can."""
+    if not isinstance(run.setting.network, MLP):
+        return f"engine 'fused' trains networks of type MLP, got {type(run.setting.network).__name__}; use engine='stacked'"
     batch_size = run.setting.training.batch_size
     if batch_size != 1:
-        return f"engine 'fused' trains at batch size 1, got {batch_size}; use engine='reference'"
+        return f"engine 'fused' trains at batch size 1, got {batch_size}; use engine='stacked'"
     return None
 
 
@@ -74,7 +77,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     x_train, y_train, _, _ = _points(run)
     visits = run.order().ravel()[:steps]
     rates = np.repeat(setting.training.learning_rates(), setting.task.train)[:steps]
-    n, n_1 = setting.network.widths[:2]
+    n, n_1 = (int(width) for width in program.widths[:2])
     arrays = {
         "phi": np.empty(steps),
         "epsilon": np.empty(steps),
@@ -93,6 +96,7 @@ class _Program(NamedTuple):
     """A network as the kernel sees it.
 
     identity : whether W_1 is the frozen identity
+    sigmoid : whether the output is σ(s) of the last affine map s, with the cross-entropy for a loss; else s, with (s − y)²/2
     widths : (d + 1,) n, n_1, …, 1
     weights, biases : (d,) where each layer starts in `theta`
     hidden : (d − 1,) where each hidden layer starts in the work arrays
@@ -102,6 +106,7 @@ class _Program(NamedTuple):
     """
 
     identity: bool
+    sigmoid: bool
     widths: np.ndarray
     weights: np.ndarray
     biases: np.ndarray
@@ -127,6 +132,7 @@ def _pack(network: Network) -> _Program:
     hidden = np.cumsum([0, *map(_padded, widths[1:-1])])
     return _Program(
         identity=first is None,
+        sigmoid=network.sigmoid,
         widths=np.array(widths, np.uintp),
         weights=starts[:-1:2].astype(np.uintp),
         biases=starts[1:-1:2].astype(np.uintp),
@@ -170,7 +176,7 @@ def _points(run: Run) -> tuple[np.ndarray, ...]:
 
 @njit(**_COMPILE)
 def _forward(p, x, start):  # type: ignore[no-untyped-def]
-    """Return f at the point whose coordinates begin at x[start]; leave activations and active neurons in the work arrays."""
+    """Return the last affine map s at the point that begins at x[start]; leave activations in the work arrays."""
     zero, one, four = np.uintp(0), np.uintp(1), np.uintp(4)
     theta, h, widths = p.theta, p.activation, p.widths
     depth = np.uintp(len(widths) - 1)
@@ -227,7 +233,7 @@ def _forward(p, x, start):  # type: ignore[no-untyped-def]
 
 @njit(**_COMPILE)
 def _backward(p, x, start, scale):  # type: ignore[no-untyped-def]
-    """Go back from the last `_forward`: leave g in ``delta[:n_1]``, subtract `scale` · ∂f/∂θ from θ, return ‖g‖².
+    """Go back from the last `_forward`: leave ∂s/∂z_1 in ``delta[:n_1]``, subtract `scale` · ∂s/∂θ, return ‖∂s/∂z_1‖².
 
     Every weight is read once, for the gradient, and written once, for the update. A `scale` of None leaves θ alone; Numba
     compiles that case by itself, without the updates.
@@ -305,10 +311,26 @@ def _backward(p, x, start, scale):  # type: ignore[no-untyped-def]
 
 
 @njit(**_COMPILE)
+def _loss(sigmoid, s, y):  # type: ignore[no-untyped-def]
+    """Return ℓ, ∂ℓ/∂s, ∂f/∂s and whether the class is wrong (NaN in regression) at the last affine map s, in float64."""
+    if not sigmoid:
+        return 0.5 * (s - y) ** 2, s - y, 1.0, np.nan
+    decay = np.exp(-abs(s))
+    larger = 1.0 / (1.0 + decay)  # σ(|s|); σ(−|s|) is decay times that
+    smaller = decay * larger
+    f = larger if s > 0 else smaller
+    against = smaller if s > 0 else larger  # 1 − f, without cancellation
+    slope = f if y < 0.5 else -against
+    loss = np.log1p(decay) + (abs(s) if (s > 0) != (y > 0.5) else 0.0)
+    return loss, slope, larger * smaller, 1.0 if (s > 0) != (y > 0.5) else 0.0
+
+
+@njit(**_COMPILE)
 def _gradient_norms(p, x, start):  # type: ignore[no-untyped-def]
     """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point; the parameters stay as they are."""
-    _forward(p, x, start)
-    norm = np.sqrt(np.float64(_backward(p, x, start, None)))
+    s = np.float64(_forward(p, x, start))
+    _, _, steep, _ = _loss(p.sigmoid, s, 0.0)
+    norm = steep * np.sqrt(np.float64(_backward(p, x, start, None)))
     if p.identity:
         return norm, norm
     n_1 = p.widths[1]
@@ -319,7 +341,7 @@ def _gradient_norms(p, x, start):  # type: ignore[no-untyped-def]
         for i in range(n_1):
             component += p.theta[row + i] * p.delta[i]
         square += component * component
-    return norm, np.sqrt(square)
+    return norm, steep * np.sqrt(square)
 
 
 @njit(**_COMPILE)
@@ -333,7 +355,7 @@ def _train(p, x, y, x_test, y_test, order, rates, lipschitz_every, table):  # ty
     epochs, steps = order.shape
     for epoch in range(epochs):
         rate = rates[epoch]
-        length, largest, spread, path, loss = 0.0, 0.0, 0.0, 0.0, 0.0
+        length, largest, spread, path, loss, errors = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         # Deviations are taken from the epoch's first bias: subtracting two large sums of squares would cancel.
         for i in range(n_1):
             reference[i] = b_1[i]
@@ -344,22 +366,25 @@ def _train(p, x, y, x_test, y_test, order, rates, lipschitz_every, table):  # ty
                 deviation = np.float64(b_1[i] - reference[i])
                 shift[i] += deviation
                 spread += deviation * deviation
-            residual = np.float64(_forward(p, x, point * n)) - np.float64(y[point])
-            loss += 0.5 * residual * residual
-            square = _backward(p, x, point * n, theta.dtype.type(rate * residual))
-            phi = np.sqrt(np.float64(square))
+            s = np.float64(_forward(p, x, point * n))
+            value, slope, steep, wrong = _loss(p.sigmoid, s, np.float64(y[point]))
+            norm = np.sqrt(np.float64(_backward(p, x, point * n, theta.dtype.type(rate * slope))))
+            phi = steep * norm
+            loss += value
+            errors += wrong
             length += phi
             largest = max(largest, phi)
-            path += rate * abs(residual) * phi
+            path += rate * abs(slope) * norm
 
         drift, distance = 0.0, 0.0
         for i in range(n_1):
             drift += (shift[i] / steps) ** 2
             distance += np.float64(b_1[i] - initial[i]) ** 2
-        test_loss = 0.0
+        test_loss, test_errors = 0.0, 0.0
         for k in range(np.uintp(len(y_test))):
-            residual = np.float64(_forward(p, x_test, k * n)) - np.float64(y_test[k])
-            test_loss += 0.5 * residual * residual
+            value, _, _, wrong = _loss(p.sigmoid, np.float64(_forward(p, x_test, k * n)), np.float64(y_test[k]))
+            test_loss += value
+            test_errors += wrong
         row = table[epoch]
         row[0] = length
         row[1] = largest
@@ -368,14 +393,16 @@ def _train(p, x, y, x_test, y_test, order, rates, lipschitz_every, table):  # ty
         row[4] = path
         row[5] = loss / steps
         row[6] = test_loss / len(y_test)
+        row[7] = errors / steps
+        row[8] = test_errors / len(y_test)
         if (epoch + 1) % lipschitz_every == 0 or epoch + 1 == epochs:
             total, peak = 0.0, 0.0
             for k in range(np.uintp(len(y))):
                 _, constant = _gradient_norms(p, x, k * n)
                 total += constant
                 peak = max(peak, constant)
-            row[7] = total / len(y)
-            row[8] = peak
+            row[9] = total / len(y)
+            row[10] = peak
         if not np.isfinite(loss + length):
             break
 
@@ -393,8 +420,9 @@ def _trace(p, x, y, visits, rates, phi, epsilon, bias, first_weight, gradient_no
         for k in range(np.uintp(len(y))):
             gradient_norm[step, k], point_lipschitz[step, k] = _gradient_norms(p, x, k * n)
         point = np.uintp(visits[step])
-        residual = np.float64(_forward(p, x, point * n)) - np.float64(y[point])
-        square = _backward(p, x, point * n, p.theta.dtype.type(rates[step] * residual))
-        phi[step] = np.sqrt(np.float64(square))
-        epsilon[step] = abs(residual)
+        s = np.float64(_forward(p, x, point * n))
+        value, slope, steep, _ = _loss(p.sigmoid, s, np.float64(y[point]))
+        square = _backward(p, x, point * n, p.theta.dtype.type(rates[step] * slope))
+        phi[step] = steep * np.sqrt(np.float64(square))
+        epsilon[step] = np.exp(value) if p.sigmoid else abs(slope)  # 1/|1 − y − f| is the exponential of the cross-entropy
     bias[len(visits)] = b_1

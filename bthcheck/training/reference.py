@@ -6,11 +6,11 @@ the first pre-activation, so that λ ≤ σ_1 φ (Lemma 1) is a fact about two m
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bthcheck.lipschitz import first_weight, local_lipschitz
 from bthcheck.networks import Network
@@ -54,19 +54,20 @@ def train(run: Run, device: str = "cpu") -> RunResult:
             biases.append(network.first.bias.detach().clone())
             steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch]))
         phi = torch.stack([step.phi for step in steps]).double()
-        epsilon = torch.stack([step.epsilon for step in steps]).double()
         path = torch.stack(biases).double()
         count = len(order[epoch])
         with torch.no_grad():
-            test_loss = ((network(points.x_test) - points.y_test).square() / 2).double().mean()
+            test = _loss(network, network.logit(network.first(points.x_test)), points.y_test)
         row = {
             "trajectory_length": phi.sum(),
             "trajectory_max": phi.max(),
             "bias_variance": (path - path.mean(0)).square().sum(1).mean() / rate**2,
             "distance_to_init": (network.first.bias.detach() - initial).double().norm(),
-            "update_sum": (rate * epsilon * phi).sum(),
-            "train_loss": torch.stack([step.losses.double().sum() for step in steps]).sum() / count,
-            "test_loss": test_loss,
+            "update_sum": rate * torch.stack([step.update for step in steps]).double().sum(),
+            "train_loss": torch.stack([step.loss.values.double().sum() for step in steps]).sum() / count,
+            "train_error": torch.stack([step.loss.wrong.double().sum() for step in steps]).sum() / count,
+            "test_loss": test.values.double().mean(),
+            "test_error": test.wrong.double().mean(),
         }
         if (epoch + 1) % training.lipschitz_every == 0 or epoch + 1 == training.epochs:
             constants = local_lipschitz(network, points.x_train).double()
@@ -103,7 +104,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         columns["bias"].append(network.first.bias.detach().clone())
         columns["first_weight"].append(first_weight(network).clone())
         z = network.first(points.x_train).detach().requires_grad_()
-        (g,) = torch.autograd.grad(network.rest(z).sum(), z)
+        (g,) = torch.autograd.grad(network.output(network.logit(z)).sum(), z)
         columns["gradient_norm"].append(g.norm(dim=1))
         columns["point_lipschitz"].append(local_lipschitz(network, points.x_train))
         columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch]).max())
@@ -117,27 +118,53 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
+class _Loss:
+    """The loss of points as a function of the logit s, and what follows from it, (m,) each.
+
+    values : ℓ, which is (s − y)²/2, or the cross-entropy of σ(s) with y ∈ {0, 1}
+    slope : ∂ℓ/∂s
+    log_epsilon : log |∂ℓ/∂f|; for the cross-entropy |∂ℓ/∂f| = 1/|1 − y − f|, whose logarithm is ℓ itself
+    wrong : whether the class is wrong; NaN in regression
+    """
+
+    values: Tensor
+    slope: Tensor
+    log_epsilon: Tensor
+    wrong: Tensor
+
+
+def _loss(network: Network, logit: Tensor, y: Tensor) -> _Loss:
+    s = logit.detach()
+    if not network.sigmoid:
+        return _Loss((logit - y).square() / 2, s - y, (s - y).abs().log(), torch.full_like(s, math.nan))
+    values = -nn.functional.logsigmoid((2 * y - 1) * logit)
+    return _Loss(values, s.sigmoid() - y, values.detach(), ((s > 0) != (y > 0.5)).to(s))
+
+
+@dataclass(frozen=True)
 class _Step:
-    """What one SGD step measured before its update; `losses` has one entry a point of the batch."""
+    """What one SGD step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points."""
 
     phi: Tensor
     epsilon: Tensor
-    losses: Tensor
+    update: Tensor
+    loss: _Loss
 
 
 def _step(network: Network, rate: float, x: Tensor, y: Tensor) -> _Step:
     z = network.first(x)
-    output = network.rest(z).squeeze(-1)
-    (g,) = torch.autograd.grad(output.sum(), z, retain_graph=True)
-    losses = (output - y).square() / 2
-    slope = (output - y).detach()
+    logit = network.logit(z)
+    (g,) = torch.autograd.grad(network.output(logit).sum(), z, retain_graph=True)
+    loss = _loss(network, logit, y)
     parameters = list(network.parameters())
-    gradients = torch.autograd.grad(losses.mean(), parameters)
+    gradients = torch.autograd.grad(loss.values.mean(), parameters)
     with torch.no_grad():  # plain SGD; importing torch.optim for it takes a second
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.sub_(rate * gradient)
-    # φ = ‖Δb_1‖/(α ε) with ε the batch mean of |∂ℓ/∂f|. Weighting g avoids the cancellation in b^{t+1} − b^t.
-    epsilon = slope.abs().mean()
-    weight = slope / slope.abs().sum() if epsilon > 0 else torch.full_like(slope, 1 / len(slope))
+    # φ = ‖Δb_1‖/(α ε), with ε the batch mean of |∂ℓ/∂f|, is a mean of ±g weighted by |∂ℓ/∂f|. In this form nothing cancels,
+    # as it does in b^{t+1} − b^t, and nothing overflows where a wrong answer is certain. Equal weights if all ε are 0.
+    weight = torch.softmax(loss.log_epsilon.clamp(min=-1e30), dim=0) * torch.where(loss.slope < 0, -1.0, 1.0).to(g)
     phi = (weight[:, None] * g).sum(0).norm()
-    return _Step(phi, epsilon, losses.detach())
+    bias = next(i for i, parameter in enumerate(parameters) if parameter is network.first.bias)
+    loss = replace(loss, values=loss.values.detach())
+    return _Step(phi, loss.log_epsilon.exp().mean(), gradients[bias].norm(), loss)
