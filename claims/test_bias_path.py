@@ -62,6 +62,7 @@ def test_distance_chain(sinusoids, evidence):
     path = sinusoids.update_sum.cumsum("epoch")
     distance = sinusoids.distance_to_init
     steps = sinusoids.epoch * sinusoids.steps_per_epoch
+    # Each step stores b₁ in float32, which errs by half of eps · ‖b₁‖; ‖b₁⁰‖ is at most 1 by its initialisation.
     single = steps * np.finfo(np.float32).eps * (1 + distance)
     evidence.at_most(
         *np.broadcast_arrays(distance, path, single.transpose(*distance.dims)),

@@ -55,11 +55,6 @@ def above_product(example):
     return Comparison(value, np.full_like(value, bound), np.full_like(value, tolerance))
 
 
-def rounding(trace):
-    """Float64 error of a comparison along training: γ_k with k the additions of a pass through these networks."""
-    return 300 * np.finfo(float).eps * (1 + trace.phi.values)
-
-
 @claim(
     "X1",
     kind="exact",
@@ -73,7 +68,7 @@ def test_lipschitz_is_at_most_sigma_1_phi(evidence, max_examples):
     for name, network in {"= I": IDENTITY, "6 × 10": NARROW, "16 × 10": WIDE}.items():
         trace = training_of(network)
         bound = first_singular_values(trace)[0] * trace.phi.values
-        evidence.at_most(trace.lipschitz, bound, rounding(trace), quantity=f"λ ≤ σ₁ φ along training, W₁ {name}")
+        evidence.at_most(trace.lipschitz, bound, trace.rounding, quantity=f"λ ≤ σ₁ φ along training, W₁ {name}")
         ratios[f"W₁ {name}"] = bound / trace.lipschitz.values
     evidence.figure(
         plotting.looseness(ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
@@ -93,7 +88,7 @@ def test_lipschitz_is_at_least_sigma_min_phi(evidence, max_examples):
     for name, network in {"= I": IDENTITY, "6 × 10": NARROW}.items():
         trace = training_of(network)
         bound = first_singular_values(trace)[1] * trace.phi.values
-        evidence.at_most(bound, trace.lipschitz, rounding(trace), quantity=f"σ_min φ ≤ λ along training, W₁ {name}")
+        evidence.at_most(bound, trace.lipschitz, trace.rounding, quantity=f"σ_min φ ≤ λ along training, W₁ {name}")
 
 
 @claim(

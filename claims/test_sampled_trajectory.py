@@ -74,6 +74,7 @@ def test_largest_gradient_bounds_the_lipschitz_constant(evidence):
         trace = bthcheck.trace(experiment, level=0.5, seed=0, steps=5000).isel(step=slice(4000, None))
         sigma = first_singular_values(trace)[0][:, None]
         largest = trace.gradient_norm.values.max()
+        # Both sides are made of the same g: what rounds are a product with W_1, its singular value and two norms.
         tolerance = 300 * np.finfo(float).eps * sigma * largest
         evidence.at_most(trace.point_lipschitz, sigma * largest, tolerance, quantity=f"λ_t(x) ≤ σ₁ max‖g‖, W₁ {name}")
         sampled = (sigma * trace.phi.values.max()).ravel()

@@ -60,8 +60,9 @@ def test_fused_agrees_with_reference_over_600_steps(run):
 
 def test_fused_trace_agrees_with_reference(run):
     slow, fast = reference.trace(run, 250), fused.trace(run, 250)
-    assert slow.keys() == fast.keys()
-    for name in slow:
+    assert slow.keys() - fast.keys() == {"rounding"}
+    assert (slow["rounding"] < 1e-12).all()
+    for name in fast:
         np.testing.assert_allclose(fast[name], slow[name], rtol=1e-9, atol=1e-14, err_msg=name)
 
 

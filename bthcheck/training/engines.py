@@ -84,7 +84,8 @@ def trace(
         Dimensions "step", "point" (training points), "neuron" (first layer), "input"; variables `phi` (step), φ_t;
         `lipschitz` (step), λ_t at the sampled point (the largest of the batch); `epsilon`, `learning_rate` (step);
         `bias` (step_after, neuron), b_1 before every step and after the last; `first_weight` (step, neuron, input), W_1;
-        `gradient_norm` and `point_lipschitz` (step, point), ‖g_t(x)‖ and λ_t(x) at every training point.
+        `gradient_norm` and `point_lipschitz` (step, point), ‖g_t(x)‖ and λ_t(x) at every training point; and, from the
+        reference engine for an MLP, `rounding` (step), what rounding can add to a comparison of λ_t with a multiple of φ_t.
 
     Raises
     ------

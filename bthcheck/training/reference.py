@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bthcheck.lipschitz import first_weight, local_lipschitz
-from bthcheck.networks import Network
+from bthcheck.lipschitz import first_weight, local_lipschitz, rounding_tolerance
+from bthcheck.networks import MLP, Network
 from bthcheck.training.runs import Run, RunResult, flat_parameters
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 
@@ -98,7 +98,8 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         for batch in epoch.split(training.batch_size)
     ][:steps]
     columns: dict[str, list[Tensor]] = {
-        name: [] for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz")
+        name: []
+        for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz", "rounding")
     }
     for rate, batch in batches:
         columns["bias"].append(network.first.bias.detach().clone())
@@ -108,11 +109,13 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         columns["gradient_norm"].append(g.norm(dim=1))
         columns["point_lipschitz"].append(local_lipschitz(network, points.x_train))
         columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch]).max())
+        if isinstance(run.setting.network, MLP):
+            columns["rounding"].append(rounding_tolerance(network, points.x_train[batch]).max())
         step = _step(network, rate, points.x_train[batch], points.y_train[batch])
         columns["phi"].append(step.phi)
         columns["epsilon"].append(step.epsilon)
     columns["bias"].append(network.first.bias.detach().clone())
-    arrays = {name: torch.stack(values).double().cpu().numpy() for name, values in columns.items()}
+    arrays = {name: torch.stack(values).double().cpu().numpy() for name, values in columns.items() if values}
     arrays["learning_rate"] = np.array([rate for rate, _ in batches])
     return arrays
 
