@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bthcheck.claims import Claim, Evidence
     from bthcheck.experiments import Experiment
 
-_EXAMPLES = {"quick": 100, "laptop": 200, "paper": 4000}
+_EXAMPLES = {"quick": 100, "laptop": 150, "paper": 4000}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

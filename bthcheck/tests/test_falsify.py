@@ -42,6 +42,19 @@ def test_a_search_is_the_same_every_time():
     assert first.examples == second.examples
 
 
+def test_no_network_is_flat_everywhere():
+    """A search over networks whose gradients vanish would withstand anything."""
+    steep = []
+
+    def measure(example):
+        steep.append(lipschitz.first_layer_gradients(*example).norm(dim=1).numpy())
+        return Comparison(np.zeros(1), np.ones(1), np.zeros(1))
+
+    falsify(examples(), measure, max_examples=100)
+    assert all(norms.max() > 0 for norms in steep)
+    assert np.mean(np.concatenate(steep) > 0) > 0.6
+
+
 def test_shapes_are_what_was_asked():
     widths = {"narrow": [], "wide": [], "any": []}
     for shape, seen in widths.items():
