@@ -135,13 +135,26 @@ class Evidence:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The worst verdict of all findings; None if there are none."""
-        return overall([finding.verdict for finding in self.findings]) if self.findings else None
+        """The worst verdict of all findings; None if there are none.
+
+        A claim of k tests is supported only if all are, which errs no more often than one of them. It would be refuted if
+        any is, which errs up to k times as often: a statistical claim is refuted only at a k-th of the level.
+        """
+        if not self.findings:
+            return None
+        worst = overall([finding.verdict for finding in self.findings])
+        if worst is Verdict.REFUTED and self.claim.statistical:
+            refuted = [finding for finding in self.findings if finding.verdict is Verdict.REFUTED]
+            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > evidence.LEVEL / len(self.findings):
+                return Verdict.INCONCLUSIVE
+        return worst
 
     @property
     def reason(self) -> str:
         """The reason of the finding that decided the verdict."""
-        return next((f.reason for f in self.findings if f.verdict == self.verdict), "no evidence was presented")
+        if not self.findings:
+            return "no evidence was presented"
+        return next(f.reason for f in sorted(self.findings, key=lambda f: evidence.WORST_FIRST.index(f.verdict)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for the report."""

@@ -27,7 +27,8 @@ FAMILY_ERROR = 0.05
 FAMILY_SIZE = 20
 """Statistical claims the project may ever register; the plugin refuses to collect more."""
 LEVEL = FAMILY_ERROR / (2 * FAMILY_SIZE)
-"""Level of each one-sided test. By Bonferroni, all claims in both directions together err with probability ≤ 5 %."""
+"""Level of each one-sided test, and of refuting a claim. By Bonferroni, all claims in both directions together err with
+probability ≤ 5 %."""
 MINIMUM_EFFECT = 0.3
 """Default smallest mean Kendall τ that counts: two levels of one seed are then in the stated order 65 % of the time."""
 CONFIDENCE = 0.95
@@ -44,7 +45,7 @@ class Verdict(StrEnum):
     VACUOUS = "vacuous"
 
 
-_WORST_FIRST = (Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.VACUOUS, Verdict.SUPPORTED)
+WORST_FIRST = (Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.VACUOUS, Verdict.SUPPORTED)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Finding:
 
 def overall(verdicts: list[Verdict]) -> Verdict:
     """Return the verdict on a claim that makes several statements: the worst of theirs."""
-    return min(verdicts, key=_WORST_FIRST.index)
+    return min(verdicts, key=WORST_FIRST.index)
 
 
 def trend(

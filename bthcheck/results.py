@@ -64,7 +64,7 @@ def headline(row: dict[str, Any]) -> dict[str, Any]:
 
     That is the one with the verdict of the claim and, among those, the largest p.
     """
-    candidates = [f for f in row["findings"] if f["verdict"] == row["verdict"]]
+    candidates = [f for f in row["findings"] if f["verdict"] == row["verdict"]] or row["findings"]
     if not candidates:
         return {}
     return max(candidates, key=lambda f: -1.0 if f["p"] is None else f["p"])
@@ -95,7 +95,7 @@ def write_baseline(path: Path, profile: str, rows: list[dict[str, Any]]) -> None
 
 
 def _message(report: Any) -> str:
-    """Return the last line of what went wrong."""
+    """Return the first line of what went wrong."""
     longrepr = report.longrepr
     if longrepr is None:
         return ""

@@ -282,6 +282,12 @@ def test_probing_leaves_training_bit_identical(engine):
     assert np.isfinite(seldom.statistics["lipschitz_mean"]).sum() == 1
 
 
+def test_probing_leaves_a_stack_bit_identical():
+    often, seldom = (stacked.train([Run(SMALL.replace(lipschitz_every=k, batch_size=5), 0.5, 0)])[0] for k in (1, 100))
+    assert np.array_equal(often.parameters, seldom.parameters)
+    assert np.array_equal(often.statistics["trajectory_length"], seldom.statistics["trajectory_length"])
+
+
 def test_a_run_does_not_depend_on_its_neighbours_or_on_threads():
     experiment = SINUSOIDS.replace(epochs=20, seeds=range(6))
     together = bthcheck.run(experiment, progress=False, threads=4)

@@ -266,6 +266,23 @@ def test_a_placebo_swaps_conditions_at_random(tmp_path, blocks):
     assert placebo.findings[0].blocks == 40
 
 
+def test_many_tests_refute_a_claim_no_more_easily_than_one(tmp_path, blocks):
+    """Five seeds against the claim, one of them not quite: p_opposite lies between a third of the level and the level."""
+    table = np.tile(np.array([4.0, 3, 2, 1]), (5, 1))
+    table[0] = [3, 2, 1, 4]
+    against = trend(blocks(table), ALONG)
+    assert LEVEL / 3 < against.p_opposite <= LEVEL
+    assert against.verdict is Verdict.REFUTED
+    other = trend(blocks(np.tile(np.arange(4.0), (5, 1))), ALONG)
+    alone = Evidence(Claim("A", "s", "t"), tmp_path, findings=[against])
+    among = Evidence(Claim("A", "s", "t"), tmp_path, findings=[other, other, against])
+    assert alone.verdict is Verdict.REFUTED
+    assert among.verdict is Verdict.INCONCLUSIVE
+    assert among.reason == against.reason
+    strong = trend(blocks(np.tile(np.arange(4.0)[::-1], (5, 1))), ALONG)
+    assert Evidence(Claim("A", "s", "t"), tmp_path, findings=[other, other, strong]).verdict is Verdict.REFUTED
+
+
 def test_what_falsifies_a_bound_is_in_its_reason(tmp_path):
     search = Search(np.array([2.0]), np.array([1.0]), np.zeros(1), 1, "x = 1")
     finding = Evidence(Claim("A", "s", "t", kind="exact"), tmp_path).withstands(search, "a bound")

@@ -28,6 +28,8 @@ def trace():
 def test_epochs_until_counts_epochs_and_censors():
     loss = xr.DataArray([[3.0, 1, 2, 0.5], [3, 3, 3, 3], [0.1, 3, 3, 3]], {"epoch": [1, 2, 3, 4]}, ("seed", "epoch"))
     assert epochs_until(loss, 1.5).values.tolist() == [2, 5, 1]
+    diverged = loss.assign_coords(diverged=("seed", [False, True, False]))
+    assert epochs_until(diverged, 1.5).coords["diverged"].values.tolist() == [False, True, False]  # not merely censored
 
 
 def test_singular_values_follow_the_first_layer(trace):

@@ -78,6 +78,8 @@ def trace(
 ) -> xr.Dataset:
     """Train one run for `steps` steps and return every one of them, each evaluated before its update.
 
+    What the fused engine cannot do is traced by the reference engine: stacking is for many runs. ``attrs`` says which it was.
+
     Returns
     -------
     xarray.Dataset

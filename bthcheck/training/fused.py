@@ -70,7 +70,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
 
 
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
-    """Train for `steps` steps and return every one of them; see `bthcheck.training.trace` for the arrays."""
+    """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
     setting = run.setting
     program = _pack(run.network())
