@@ -20,6 +20,7 @@ RESHAPING = (
     "dtype",
     "decay",
     "lipschitz_every",
+    "windows",
     "train",
     "test",
     "inputs",
@@ -46,6 +47,7 @@ class Training:
         independently and uniformly, as Theorem 1 assumes
     dtype : "float32" or "float64"
     lipschitz_every : epochs between evaluations of the local Lipschitz constants; the last epoch is always evaluated
+    windows : equal parts of an epoch that statistics are kept of, instead of whole epochs
 
     Raises
     ------
@@ -60,18 +62,29 @@ class Training:
     sampling: str = "reshuffle"
     dtype: str = "float32"
     lipschitz_every: int = 10
+    windows: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lipschitz_every"):
+        for name in ("epochs", "batch_size", "lipschitz_every", "windows"):
             object.__setattr__(self, name, positive_int(name, getattr(self, name)))
         for name in ("learning_rate", "decay"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         one_of("sampling", self.sampling, SAMPLINGS)
         one_of("dtype", self.dtype, DTYPES)
 
+    @property
+    def rows(self) -> int:
+        """How many windows there are in all: the length of every statistic."""
+        return self.epochs * self.windows
+
     def learning_rates(self) -> list[float]:
-        """α of every epoch."""
-        return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs)]
+        """α of every window; it changes from epoch to epoch."""
+        return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs) for _ in range(self.windows)]
+
+    def probed(self) -> list[bool]:
+        """After which windows the local Lipschitz constants are evaluated."""
+        ends = [row + 1 for row in range(self.rows)]
+        return [end % (self.lipschitz_every * self.windows) == 0 or end == self.rows for end in ends]
 
 
 class Setting(NamedTuple):
@@ -80,6 +93,16 @@ class Setting(NamedTuple):
     task: Task
     network: Architecture
     training: Training
+
+    @property
+    def window_steps(self) -> int:
+        """Steps of a window, the last of them perhaps on fewer points than the others."""
+        return -(-(self.task.train // self.training.windows) // self.training.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.training.rows * self.window_steps
 
 
 @dataclass(frozen=True)
@@ -93,10 +116,10 @@ class Experiment:
     ----------
     name : a word for reports
     task : what is learned
-    vary : the field of `task`, `network` or `training` that the levels set, none of `RESHAPING`; it names the dimension of
-        the results
+    vary : the field of `task`, `network` or `training` that the levels set, none of `RESHAPING`, or "network" itself; it names
+        the dimension of the results
     levels : its values, in order of complexity
-    network, training : who learns and how
+    network, training : who learns and how; to vary the network, `network` is a dict of level → architecture
     seeds : whole numbers from 0
 
     Raises
@@ -109,7 +132,7 @@ class Experiment:
     task: Task
     vary: str
     levels: tuple[Any, ...]
-    network: Architecture = field(default_factory=MLP)
+    network: Architecture | dict[str, Architecture] = field(default_factory=MLP)
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
 
@@ -119,6 +142,10 @@ class Experiment:
         self._varied_part()
         for level in self.levels:
             setting = self.at(level)
+            if setting.task.train % setting.training.windows:
+                raise ValueError(
+                    f"windows must divide the {setting.task.train} training points, got {setting.training.windows}"
+                )
             if setting.network.inputs != setting.task.inputs:
                 raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
             if setting.network.output != setting.task.output:
@@ -148,6 +175,9 @@ class Experiment:
     def at(self, level: Any) -> Setting:
         """Return task, network and training with `vary` set to `level`."""
         part = self._varied_part()
+        if part == "whole network":
+            return Setting(self.task, self._network_of(level), self.training)
+        assert not isinstance(self.network, dict)  # for mypy; _varied_part has seen to it
         setting = Setting(self.task, self.network, self.training)
         return setting._replace(**{part: dataclasses.replace(getattr(self, part), **{self.vary: level})})
 
@@ -158,10 +188,20 @@ class Experiment:
     def _varied_part(self) -> str:
         if self.vary in RESHAPING:
             raise ValueError(f"levels cannot set {self.vary!r}, which changes the shape of the results; use an experiment each")
+        if (self.vary == "network") != isinstance(self.network, dict):
+            raise ValueError("to vary the network, name vary='network' and give network as a dict of level → architecture")
+        if self.vary == "network":
+            return "whole network"
         for part in ("task", "network", "training"):
             if self.vary in {f.name for f in dataclasses.fields(getattr(self, part))}:
                 return part
         raise ValueError(f"vary must name a field of task, network or training, got {self.vary!r}")
+
+    def _network_of(self, level: Any) -> Architecture:
+        assert isinstance(self.network, dict)
+        if level not in self.network:
+            raise ValueError(f"levels must be among the networks {', '.join(map(repr, self.network))}, got {level!r}")
+        return self.network[level]
 
 
 def _tuple(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

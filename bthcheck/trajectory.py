@@ -25,7 +25,10 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
     Dataset, and their statistics are infinite from that epoch on, so that no mean can skip them.
     """
     level, levels, seeds = experiment.vary, experiment.levels, experiment.seeds
-    epochs = experiment.training.epochs
+    setting = experiment.at(levels[0])
+    training = setting.training
+    ends = np.arange(1, training.rows + 1)
+    epochs = ends if training.windows == 1 else ends / training.windows
     grid = [[results[lv, seed] for seed in seeds] for lv in levels]
 
     def stack(pick: Any) -> np.ndarray:
@@ -43,7 +46,7 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
     if level != "learning_rate":  # then it is a coordinate
         variables["learning_rate"] = (
             ("epoch",),
-            np.array(experiment.at(levels[0]).training.learning_rates()),
+            np.array(training.learning_rates()),
             {"long_name": "learning rate α of the epoch", "units": "input² / loss"},
         )
     variables["parameters"] = (
@@ -54,17 +57,17 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
     coords = {
         level: (level, list(levels), {"long_name": level}),
         "seed": ("seed", list(seeds), {"long_name": "seed of points, weights and order: the block of every test"}),
-        "epoch": ("epoch", np.arange(1, epochs + 1), {"long_name": "epochs completed", "units": "epoch"}),
+        "epoch": ("epoch", epochs, {"long_name": "epochs completed", "units": "epoch"}),
         "diverged": ((level, "seed"), stack(lambda result: result.diverged), {"long_name": "the run diverged"}),
     }
-    training = experiment.training
     return xr.Dataset(
         variables,
         coords,
         {
             "experiment": experiment.to_json(),
             "level": level,
-            "steps_per_epoch": -(-experiment.task.train // training.batch_size),
+            "steps_per_epoch": setting.window_steps * training.windows,
+            "windows": training.windows,
             "lipschitz_every": training.lipschitz_every,
             **attrs,
         },
@@ -107,7 +110,9 @@ class TrajectoryAccessor:
         name = self._dataset.attrs["level"]
         vector = self._dataset["parameters"].sel({name: level, "seed": seed}).values
         fields = dict(configuration["network"])
-        if name in fields:
+        if name == "network":
+            fields = fields[level]
+        elif name in fields:
             fields[name] = level
         network = architecture(fields).build().to(getattr(torch, str(vector.dtype)))
         load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])

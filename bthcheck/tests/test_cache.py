@@ -1,10 +1,13 @@
 import dataclasses
+import importlib
 import json
 import multiprocessing
 import multiprocessing.pool
 import os
 import pickle
+import re
 import signal
+import sys
 import time
 import warnings
 
@@ -86,19 +89,18 @@ def test_key_sees_everything_that_can():
 
 def test_key_covers_every_module_that_decides_a_number():
     """Whatever the engines import from this package is in the digest."""
-    import sys
-
     package = cache_module.Path(cache_module.__file__).parents[1]
-    used = set()
+    used = {}
     pending = ["bthcheck.training.fused", "bthcheck.training.reference", "bthcheck.training.stacked"]
     while pending:
         name = pending.pop()
         if name in used:
             continue
-        used.add(name)
-        source = cache_module.Path(sys.modules[name].__file__).read_text()
-        pending += [word for line in source.splitlines() if line.startswith("from bthcheck") for word in [line.split()[1]]]
-    files = {cache_module.Path(sys.modules[name].__file__).relative_to(package).as_posix() for name in used}
+        used[name] = cache_module.Path(importlib.import_module(name).__file__)
+        for parent, names in re.findall(r"^from (bthcheck[\w.]*) import (.*)$", used[name].read_text(), re.MULTILINE):
+            children = [f"{parent}.{child}" for child in re.findall(r"\w+", names)]
+            pending += [child for child in children if child in sys.modules] or [parent]
+    files = {path.relative_to(package).as_posix() for path in used.values()}
     assert files - set(cache_module._CODE) <= {"checks.py", "choices.py", "experiments.py"}  # they only validate and describe
     assert set(cache_module._CODE) - files <= {"datasets/full.py"}  # imported where it is called
 

@@ -11,9 +11,10 @@ from scipy import stats
 
 import bthcheck
 from bthcheck.experiments import SINUSOIDS
+from bthcheck.lipschitz import first_layer_gradients
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import Sinusoid
-from bthcheck.training import fused, reference, stacked
+from bthcheck.training import engines, fused, kernels, reference, stacked
 from bthcheck.training.engines import resolve
 from bthcheck.training.runs import Run, load_parameters
 from bthcheck.training.statistics import STATISTICS
@@ -162,7 +163,8 @@ def test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding(logit,
         f = 1 / (1 + Decimal(-logit).exp())
         right = f if label else 1 - f
         loss, slope, steep = -right.ln(), f - Decimal(label), f * (1 - f)
-    got = fused._loss(True, logit, label)
+    got = kernels.loss_at(True, logit, label)
+    assert got[3] == pytest.approx(float(1 / right) if logit < 700 else got[3], rel=1e-12)
     for value, exact in zip(got, (loss, slope, steep), strict=False):
         assert value == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
     network = MLP((2, 2, 1), output="sigmoid").build().double()
@@ -178,9 +180,6 @@ def test_convolutional_networks_train_with_the_reference():
     run = Run(experiment, 0.5, 1)
     result, trace = reference.train(run), reference.trace(run, 60)
     assert not result.diverged
-    assert resolve([run])[0] is stacked
-    with pytest.raises(ValueError, match="engine 'fused' trains networks of type MLP, got CNN"):
-        resolve([run], "fused")
     update = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1)
     np.testing.assert_allclose(trace["phi"], update / (trace["learning_rate"] * trace["epsilon"]), rtol=1e-6)
     np.testing.assert_allclose(trace["lipschitz"], trace["phi"], rtol=1e-9)  # W_1 = I
@@ -214,16 +213,86 @@ STACKS = {
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_stacked_agrees_with_reference_over_hundreds_of_steps(name):
+def test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps(name):
     experiment = STACKS[name].replace(levels=(0.5, 0.75), seeds=(2, 5))
     runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
-    for run, fast in zip(runs, stacked.train(runs), strict=True):
+    for run, stack in zip(runs, stacked.train(runs), strict=True):
         slow = reference.train(run)
-        for statistic in STATISTICS:
-            np.testing.assert_allclose(
-                fast.statistics[statistic], slow.statistics[statistic], rtol=1e-9, atol=1e-300, err_msg=statistic
-            )
-        np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
+        for fast in (stack, fused.train(run)):
+            for statistic in STATISTICS:
+                np.testing.assert_allclose(
+                    fast.statistics[statistic], slow.statistics[statistic], rtol=1e-9, atol=1e-300, err_msg=statistic
+                )
+            np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["paper, minibatches", "convolutions, minibatches", "classification"])
+def test_fused_trace_of_minibatches_agrees_with_reference(name):
+    run = Run(STACKS[name], 0.5, 1)
+    slow, fast = reference.trace(run, 30), fused.trace(run, 30)
+    assert slow.keys() - fast.keys() <= {"rounding"}
+    for array in fast:
+        np.testing.assert_allclose(fast[array], slow[array], rtol=1e-9, atol=1e-14, err_msg=array)
+
+
+@pytest.mark.parametrize("pool", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 5, 9])
+def test_convolutions_of_any_shape_agree(kernel, pool):
+    """Odd numbers of channels, images that are not square, kernels wider than the lanes, several cells behind the last pool."""
+    side = kernel - 1 + pool * (kernel - 1 + 2 * pool)
+    cnn = CNN((2, side + 1, side), (3, 5), kernel, pool, 4)
+    experiment = SMALL.replace(
+        task=Sign(inputs=cnn.inputs, train=6, test=3), network=cnn, epochs=2, learning_rate=0.05, lipschitz_every=1
+    )
+    run = Run(experiment, 0.5, 0)
+    slow, fast = reference.train(run), fused.train(run)
+    np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
+    for name in STATISTICS:
+        np.testing.assert_allclose(fast.statistics[name], slow.statistics[name], rtol=1e-9, err_msg=name)
+
+
+def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient():
+    """As the limit of equal slopes."""
+    run = Run(SMALL.replace(batch_size=5), 0.5, 0)
+    packed = fused._Packed(run, run.network())
+    program, update = packed.program, packed.update(5)
+    x, y, _, _ = fused._points(run)
+    points = np.array([3, 1, 4, 15, 9], np.int32)
+    y[points] = [kernels.forward(program, None, x, np.uintp(10 * point)) for point in points]
+    before = program.theta.copy()
+    phi, epsilon, moved, loss, _ = kernels.step(program, None, update, x, y, points, 0.1)
+    assert epsilon == moved == loss == 0
+    assert np.array_equal(program.theta, before)
+    g = first_layer_gradients(run.network(), run.data().x_train[points.astype(int)])
+    assert phi == pytest.approx(float(g.mean(0).norm()), rel=1e-12)
+
+
+def test_windows_divide_an_epoch_and_change_nothing_else():
+    whole = STACKS["classification, one point a step"].replace(levels=(0.5,), seeds=(1,), lipschitz_every=2)
+    results = [bthcheck.run(whole.replace(windows=4), engine=engine, progress=False) for engine in ("fused", "reference")]
+    one = bthcheck.run(whole, progress=False)
+    for parts in results:
+        assert parts.epoch.values.tolist() == [k / 4 for k in range(1, 25)]
+        np.testing.assert_allclose(parts.parameters, one.parameters, rtol=1e-9)
+        sums = parts.trajectory_length.values.reshape(6, 4).sum(1)
+        np.testing.assert_allclose(sums, one.trajectory_length.values.ravel(), rtol=1e-9)
+        np.testing.assert_allclose(parts.test_loss[..., 3::4], one.test_loss, rtol=1e-9)
+        np.testing.assert_allclose(parts.learning_rate[3::4], one.learning_rate)
+        evaluated = np.flatnonzero(np.isfinite(parts.lipschitz_mean.values.ravel()))
+        assert evaluated.tolist() == [7, 15, 23]
+    with pytest.raises(ValueError, match="windows must divide the 40 training points, got 3"):
+        whole.replace(windows=3)
+
+
+def test_published_length_divides_by_the_reciprocal_of_the_slope():
+    run = Run(STACKS["classification, one point a step"].replace(epochs=1), 0.5, 1)
+    trace = reference.trace(run, 40)
+    assert (trace["epsilon"] > 1).all()  # |∂ℓ/∂f| = 1/|1 − y − f|; the authors' code has |1 − y − f| for it
+    moved = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1)
+    published = (moved / (trace["learning_rate"] / trace["epsilon"])).sum()
+    for engine in (fused, reference):
+        assert engine.train(run).statistics["published_length"] == pytest.approx([published], rel=1e-6)
+    assert np.isnan(fused.train(Run(SMALL.replace(epochs=1), 0.5, 0)).statistics["published_length"])
 
 
 def test_a_stacked_run_depends_on_its_neighbours_by_rounding_alone():
@@ -348,9 +417,13 @@ def test_levels_may_be_architectures():
     assert "first.weight" in one
 
 
-def test_auto_is_fused_where_it_can_be():
-    assert resolve([Run(SMALL, 0.5, 0)])[0] is fused
-    assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is stacked
+def test_auto_is_fused_where_it_can_be(monkeypatch):
+    assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is fused
+    assert resolve([Run(STACKS["convolutions"], 0.5, 0)])[0] is fused
+    monkeypatch.setattr(engines, "check_device", lambda device: None)
+    assert resolve([Run(SMALL, 0.5, 0)], device="cuda")[0] is stacked
+    with pytest.raises(ValueError, match="engine 'fused' runs on the cpu, got device='cuda'"):
+        resolve([Run(SMALL, 0.5, 0)], "fused", "cuda")
 
 
 @pytest.mark.parametrize(
@@ -360,16 +433,14 @@ def test_auto_is_fused_where_it_can_be():
         ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         ({"device": "cuda:x"}, "device must be"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
-        ({"engine": "fused", "batch": 16}, "engine 'fused' trains at batch size 1, got 16"),
         ({"threads": 0}, "threads must be a whole number of at least 1"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_training(arguments, message, monkeypatch):
     monkeypatch.setattr(fused, "train", lambda *a: pytest.fail("it trained"))
     monkeypatch.setattr(reference, "train", lambda *a: pytest.fail("it trained"))
-    experiment = SMALL.replace(batch_size=arguments.pop("batch", 1))
     with pytest.raises(ValueError, match=message):
-        bthcheck.run(experiment, progress=False, **arguments)
+        bthcheck.run(SMALL, progress=False, **arguments)
 
 
 def test_trace_refuses_more_steps_than_there_are():

@@ -325,10 +325,10 @@ def test_bad_options_are_refused_before_anything_runs(claims, arguments, message
     assert "passed" not in outcome.text
 
 
-def test_a_claim_that_an_engine_cannot_train_is_an_error(claims):
-    outcome = claims(TRAINED.replace("epochs=300", "epochs=3, batch_size=16"), "--engine", "fused", "--no-cache")
+def test_a_claim_about_an_impossible_experiment_is_an_error(claims):
+    outcome = claims(TRAINED.replace("epochs=300", "epochs=3, windows=7"), "--no-cache")
     assert set(outcome.statuses.values()) == {"error"}
-    assert "engine 'fused' trains at batch size 1, got 16" in outcome.text
+    assert "windows must divide the 100 training points, got 7" in outcome.text
 
 
 def test_claim_ids_are_unique(claims):

@@ -42,6 +42,9 @@ _CODE = (
     "training/streams.py",
     "training/runs.py",
     "training/reference.py",
+    "training/compiling.py",
+    "training/convolutions.py",
+    "training/kernels.py",
     "training/fused.py",
     "training/stacked.py",
 )

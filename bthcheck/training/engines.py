@@ -99,7 +99,7 @@ def trace(
     if module is stacked:
         module = reference  # one run at a time is what it is for
     setting = one.setting
-    available = setting.training.epochs * -(-setting.task.train // setting.training.batch_size)
+    available = setting.steps
     if positive_int("steps", steps) > available:
         raise ValueError(f"steps must be at most the {available} steps of the experiment, got {steps}")
     arrays: dict[str, np.ndarray] = module.trace(one, steps, device)

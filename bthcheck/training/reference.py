@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from bthcheck.lipschitz import first_weight, local_lipschitz, rounding_tolerance
-from bthcheck.networks import MLP, Network
-from bthcheck.training.runs import Run, RunResult, flat_parameters
+from bthcheck.networks import MLP, IdentityWithBias, Network
+from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 
 NAME = "reference"
@@ -45,9 +45,9 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
     initial = network.first.bias.detach().clone()
-    statistics = blank_statistics(training.epochs)
+    statistics = blank_statistics(training.rows)
 
-    for epoch, rate in enumerate(training.learning_rates()):
+    for epoch, (rate, probed) in enumerate(zip(training.learning_rates(), training.probed(), strict=True)):
         steps = []
         biases = []
         for batch in order[epoch].split(training.batch_size):
@@ -69,7 +69,9 @@ def train(run: Run, device: str = "cpu") -> RunResult:
             "test_loss": test.values.double().mean(),
             "test_error": test.wrong.double().mean(),
         }
-        if (epoch + 1) % training.lipschitz_every == 0 or epoch + 1 == training.epochs:
+        if network.sigmoid:
+            row["published_length"] = torch.stack([step.update * step.epsilon for step in steps]).double().sum()
+        if probed:
             constants = local_lipschitz(network, points.x_train).double()
             row["lipschitz_mean"] = constants.mean()
             row["lipschitz_max"] = constants.max()
@@ -103,7 +105,8 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     }
     for rate, batch in batches:
         columns["bias"].append(network.first.bias.detach().clone())
-        columns["first_weight"].append(first_weight(network).clone())
+        if not isinstance(network.first, IdentityWithBias):
+            columns["first_weight"].append(first_weight(network).clone())
         z = network.first(points.x_train).detach().requires_grad_()
         (g,) = torch.autograd.grad(network.output(network.logit(z)).sum(), z)
         columns["gradient_norm"].append(g.norm(dim=1))
@@ -116,6 +119,8 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         columns["epsilon"].append(step.epsilon)
     columns["bias"].append(network.first.bias.detach().clone())
     arrays = {name: torch.stack(values).double().cpu().numpy() for name, values in columns.items() if values}
+    if "first_weight" not in arrays:
+        arrays["first_weight"] = identities(len(batches), points.x_train.shape[1])
     arrays["learning_rate"] = np.array([rate for rate, _ in batches])
     return arrays
 

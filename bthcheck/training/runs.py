@@ -40,9 +40,9 @@ class Run:
         return self.setting.network.build(weight_seed(self.seed)).to(self.dtype)
 
     def order(self) -> np.ndarray:
-        """Return which point is visited when: (epochs, points), int32."""
-        setting = self.setting
-        return sampling_order(self.seed, setting.training.epochs, setting.task.train, setting.training.sampling)
+        """Return which point is visited when: (windows, points of a window), int32."""
+        training, points = self.setting.training, self.setting.task.train
+        return sampling_order(self.seed, training.epochs, points, training.sampling).reshape(training.rows, -1)
 
     def __str__(self) -> str:
         return f"{self.experiment.name} at {self.experiment.vary}={self.level}, seed={self.seed}"
@@ -73,3 +73,8 @@ def load_parameters(network: nn.Module, vector: np.ndarray) -> None:
     """Set all parameters from one vector, the inverse of `flat_parameters`."""
     flat = torch.from_numpy(np.array(vector)).to(next(network.parameters()))
     nn.utils.vector_to_parameters(flat, network.parameters())
+
+
+def identities(steps: int, n: int) -> np.ndarray:
+    """Return a frozen W_1 = I of every step, (steps, n, n), read-only: one matrix in memory."""
+    return np.broadcast_to(np.eye(n), (steps, n, n))

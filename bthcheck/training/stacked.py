@@ -60,10 +60,10 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     stack = _Stack.build(runs, device)
     training = runs[0].setting.training
     rates = torch.tensor([run.setting.training.learning_rates() for run in runs], dtype=torch.float64, device=device)
-    table = torch.full((training.epochs, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
+    table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
     initial = stack.bias().detach().clone()
-    for epoch in range(training.epochs):
-        table[epoch] = _epoch(stack, epoch, rates[:, epoch], initial, training.batch_size, training.lipschitz_every)
+    for epoch, probed in enumerate(training.probed()):
+        table[epoch] = _epoch(stack, epoch, rates[:, epoch], initial, training.batch_size, probed)
         if epoch % 50 == 49 and not torch.isfinite(table[epoch, 0]).any():
             break  # every run has diverged
     columns = table.permute(2, 1, 0).cpu().numpy()
@@ -80,7 +80,7 @@ def shape(run: Run) -> tuple[object, ...]:
     """Return what runs must share to be trained as one stack."""
     setting = run.setting
     training = setting.training
-    return (setting.network, setting.task.train, setting.task.test, training.batch_size, training.epochs, training.dtype)
+    return (setting.network, setting.task.train, setting.task.test, training.batch_size, training.rows, training.dtype)
 
 
 @dataclass
@@ -170,13 +170,13 @@ def _loss(stack: _Stack, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     return values, s.sigmoid() - y, values, ((s > 0) != (y > 0.5)).to(s)
 
 
-def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size: int, lipschitz_every: int) -> Tensor:
+def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size: int, probed: bool) -> Tensor:
     """Train one epoch and return its statistics, (statistics, R), in the order of `STATISTICS`."""
     order = stack.order[:, epoch]
     points = order.shape[1]
     runs = torch.arange(len(order), device=order.device)[:, None]
     zero = torch.zeros_like(rate)
-    length, largest, path, loss, errors = (zero.clone() for _ in range(5))
+    length, largest, path, loss, errors, published = (zero.clone() for _ in range(6))
     reference = stack.bias().detach().clone()
     shift = torch.zeros_like(reference, dtype=torch.float64)
     spread = zero.clone()
@@ -185,10 +185,11 @@ def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size:
         deviation = (stack.bias().detach() - reference).double()
         shift += deviation
         spread += deviation.square().sum(1)
-        phi, update, values, wrong = _step(stack, rate, stack.x_train[runs, batch], stack.y_train[runs, batch])
+        phi, update, epsilon, values, wrong = _step(stack, rate, stack.x_train[runs, batch], stack.y_train[runs, batch])
         length += phi
         largest = torch.maximum(largest, phi)
         path += rate * update
+        published += update * epsilon
         loss += values.double().sum(1)
         errors += wrong.double().sum(1)
     steps = len(batches)
@@ -205,15 +206,16 @@ def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size:
         "test_error": test_wrong.double().mean(1),
         "lipschitz_mean": torch.full_like(rate, torch.nan),
         "lipschitz_max": torch.full_like(rate, torch.nan),
+        "published_length": published if stack.network.sigmoid else torch.full_like(rate, torch.nan),
     }
-    if (epoch + 1) % lipschitz_every == 0 or epoch + 1 == stack.order.shape[1]:
+    if probed:
         constants = _local_lipschitz(stack).double()
         row["lipschitz_mean"], row["lipschitz_max"] = constants.mean(1), constants.amax(1)
     return torch.stack([row[name] for name in STATISTICS])
 
 
-def _step(stack: _Stack, rate: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Make one step on (R, B) points; return φ and ‖Δb_1‖/α, (R,) float64, and ℓ and whether the class is wrong, (R, B)."""
+def _step(stack: _Stack, rate: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Make one step on (R, B) points; return φ, ‖Δb_1‖/α and ε, (R,) float64, and ℓ and whether the class is wrong, (R, B)."""
     z = stack.first(x)
     s = stack.logit(z)
     values, slope, log_epsilon, wrong = _loss(stack, s.detach(), y)
@@ -230,7 +232,8 @@ def _step(stack: _Stack, rate: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Te
     weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1) * torch.where(slope < 0, -1.0, 1.0).to(s)
     phi = ((weight * stack.slope(s.detach()))[..., None] * h).sum(1).norm(dim=1)
     update = (slope[..., None] * h).mean(1).norm(dim=1)
-    return phi.double(), update.double(), values, wrong
+    epsilon = log_epsilon.double().exp().mean(1)
+    return phi.double(), update.double(), epsilon, values, wrong
 
 
 def _chunks(stack: _Stack, x: Tensor) -> list[slice]:

@@ -20,6 +20,10 @@ STATISTICS = {
     "test_error": ("share of the test points misclassified after the epoch", "1"),
     "lipschitz_mean": ("mean local Lipschitz constant over the training points after the epoch", "output / input"),
     "lipschitz_max": ("largest local Lipschitz constant over the training points after the epoch", "output / input"),
+    "published_length": (
+        "sum of ‖Δb_1‖ ε/α over the epoch's steps: φ as the authors' code normalises it",
+        "loss² / (output input)",
+    ),
 }
 """Every statistic of a run, one number an epoch. Errors are NaN in regression, Lipschitz constants where not evaluated."""
 
