@@ -47,7 +47,8 @@ class Training:
         independently and uniformly, as Theorem 1 assumes
     dtype : "float32" or "float64"
     lipschitz_every : epochs between evaluations of the local Lipschitz constants; the last epoch is always evaluated
-    windows : equal parts of an epoch that statistics are kept of, instead of whole epochs
+    windows : equal parts of an epoch that statistics are kept of, instead of whole epochs; what is measured on the test points
+        is then NaN but for the last of an epoch
 
     Raises
     ------
@@ -80,6 +81,10 @@ class Training:
     def learning_rates(self) -> list[float]:
         """α of every window; it changes from epoch to epoch."""
         return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs) for _ in range(self.windows)]
+
+    def tested(self) -> list[bool]:
+        """After which windows the test points are looked at: the last of every epoch."""
+        return [(row + 1) % self.windows == 0 for row in range(self.rows)]
 
     def probed(self) -> list[bool]:
         """After which windows the local Lipschitz constants are evaluated."""

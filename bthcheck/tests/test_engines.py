@@ -269,7 +269,9 @@ def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient():
 
 def test_windows_divide_an_epoch_and_change_nothing_else():
     whole = STACKS["classification, one point a step"].replace(levels=(0.5,), seeds=(1,), lipschitz_every=2)
-    results = [bthcheck.run(whole.replace(windows=4), engine=engine, progress=False) for engine in ("fused", "reference")]
+    results = [
+        bthcheck.run(whole.replace(windows=4), engine=engine, progress=False) for engine in ("fused", "stacked", "reference")
+    ]
     one = bthcheck.run(whole, progress=False)
     for parts in results:
         assert parts.epoch.values.tolist() == [k / 4 for k in range(1, 25)]
@@ -277,6 +279,8 @@ def test_windows_divide_an_epoch_and_change_nothing_else():
         sums = parts.trajectory_length.values.reshape(6, 4).sum(1)
         np.testing.assert_allclose(sums, one.trajectory_length.values.ravel(), rtol=1e-9)
         np.testing.assert_allclose(parts.test_loss[..., 3::4], one.test_loss, rtol=1e-9)
+        assert not parts.diverged.any()
+        assert np.isnan(parts.test_loss.values.reshape(6, 4)[:, :3]).all()
         np.testing.assert_allclose(parts.learning_rate[3::4], one.learning_rate)
         evaluated = np.flatnonzero(np.isfinite(parts.lipschitz_mean.values.ravel()))
         assert evaluated.tolist() == [7, 15, 23]

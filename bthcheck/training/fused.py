@@ -40,14 +40,15 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     x_train, y_train, x_test, y_test = _points(run)
     kernels.train(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
-        run.order(), training.batch_size, np.array(training.learning_rates()), np.array(training.probed()), table,
+        run.order(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
+        np.array(training.probed()), table,
     )  # fmt: skip
     packed.unpack()
     statistics = {name: column.copy() for name, column in zip(STATISTICS, table.T, strict=True)}
     return RunResult(
         statistics=statistics,
         parameters=flat_parameters(network),
-        diverged=mark_divergence(statistics),
+        diverged=mark_divergence(statistics, training.tested()),
         seconds=time.perf_counter() - start,
     )
 

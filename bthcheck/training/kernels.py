@@ -306,11 +306,11 @@ def _mean_gradient(p, c, update, x, y, points):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def train(p, c, update, x, y, x_test, y_test, order, batch, rates, probed, table):  # type: ignore[no-untyped-def]
+def train(p, c, update, x, y, x_test, y_test, order, batch, rates, tested, probed, table):  # type: ignore[no-untyped-def]
     """Train, filling one row of `table` a row of `order`, columns as in `STATISTICS`; stop after a row that is not finite.
 
     update : room for the update of a batch, or None at batch size 1
-    probed : after which rows to evaluate the local Lipschitz constants
+    tested, probed : after which rows to look at the test points, and to evaluate the local Lipschitz constants
     """
     theta, n, n_1 = p.theta, np.uintp(p.inputs), np.uintp(p.first)
     b_1 = theta[p.biases[0] : p.biases[0] + n_1]
@@ -345,11 +345,6 @@ def train(p, c, update, x, y, x_test, y_test, order, batch, rates, probed, table
         for i in range(n_1):
             drift += (shift[i] / steps) ** 2
             distance += np.float64(b_1[i] - initial[i]) ** 2
-        test_loss, test_errors = 0.0, 0.0
-        for k in range(np.uintp(len(y_test))):
-            value, _, _, _, wrong = loss_at(p.sigmoid, np.float64(forward(p, c, x_test, k * n)), np.float64(y_test[k]))
-            test_loss += value
-            test_errors += wrong
         row = table[epoch]
         row[0] = length
         row[1] = largest
@@ -357,9 +352,15 @@ def train(p, c, update, x, y, x_test, y_test, order, batch, rates, probed, table
         row[3] = np.sqrt(distance)
         row[4] = path
         row[5] = loss / points
-        row[6] = test_loss / len(y_test)
         row[7] = errors / points
-        row[8] = test_errors / len(y_test)
+        if tested[epoch]:
+            test_loss, test_errors = 0.0, 0.0
+            for k in range(np.uintp(len(y_test))):
+                value, _, _, _, wrong = loss_at(p.sigmoid, np.float64(forward(p, c, x_test, k * n)), np.float64(y_test[k]))
+                test_loss += value
+                test_errors += wrong
+            row[6] = test_loss / len(y_test)
+            row[8] = test_errors / len(y_test)
         if probed[epoch]:
             total, peak = 0.0, 0.0
             for k in range(np.uintp(len(y))):

@@ -47,7 +47,8 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     initial = network.first.bias.detach().clone()
     statistics = blank_statistics(training.rows)
 
-    for epoch, (rate, probed) in enumerate(zip(training.learning_rates(), training.probed(), strict=True)):
+    schedule = zip(training.learning_rates(), training.tested(), training.probed(), strict=True)
+    for epoch, (rate, tested, probed) in enumerate(schedule):
         steps = []
         biases = []
         for batch in order[epoch].split(training.batch_size):
@@ -56,8 +57,6 @@ def train(run: Run, device: str = "cpu") -> RunResult:
         phi = torch.stack([step.phi for step in steps]).double()
         path = torch.stack(biases).double()
         count = len(order[epoch])
-        with torch.no_grad():
-            test = _loss(network, network.logit(network.first(points.x_test)), points.y_test)
         row = {
             "trajectory_length": phi.sum(),
             "trajectory_max": phi.max(),
@@ -66,9 +65,11 @@ def train(run: Run, device: str = "cpu") -> RunResult:
             "update_sum": rate * torch.stack([step.update for step in steps]).double().sum(),
             "train_loss": torch.stack([step.loss.values.double().sum() for step in steps]).sum() / count,
             "train_error": torch.stack([step.loss.wrong.double().sum() for step in steps]).sum() / count,
-            "test_loss": test.values.double().mean(),
-            "test_error": test.wrong.double().mean(),
         }
+        if tested:
+            with torch.no_grad():
+                test = _loss(network, network.logit(network.first(points.x_test)), points.y_test)
+            row["test_loss"], row["test_error"] = test.values.double().mean(), test.wrong.double().mean()
         if network.sigmoid:
             row["published_length"] = torch.stack([step.update * step.epsilon for step in steps]).double().sum()
         if probed:
@@ -83,7 +84,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     return RunResult(
         statistics=statistics,
         parameters=flat_parameters(network),
-        diverged=mark_divergence(statistics),
+        diverged=mark_divergence(statistics, training.tested()),
         seconds=time.perf_counter() - start,
     )
 

@@ -62,8 +62,8 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     rates = torch.tensor([run.setting.training.learning_rates() for run in runs], dtype=torch.float64, device=device)
     table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
     initial = stack.bias().detach().clone()
-    for epoch, probed in enumerate(training.probed()):
-        table[epoch] = _epoch(stack, epoch, rates[:, epoch], initial, training.batch_size, probed)
+    for epoch, (tested, probed) in enumerate(zip(training.tested(), training.probed(), strict=True)):
+        table[epoch] = _epoch(stack, epoch, rates[:, epoch], initial, training.batch_size, tested, probed)
         if epoch % 50 == 49 and not torch.isfinite(table[epoch, 0]).any():
             break  # every run has diverged
     columns = table.permute(2, 1, 0).cpu().numpy()
@@ -72,7 +72,7 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     for index, values in enumerate(columns):
         statistics = {name: np.ascontiguousarray(row) for name, row in zip(STATISTICS, values, strict=True)}
         parameters = torch.cat([parameter[index].detach().flatten() for parameter in stack.parameters]).cpu().numpy()
-        results.append(RunResult(statistics, parameters, mark_divergence(statistics), seconds))
+        results.append(RunResult(statistics, parameters, mark_divergence(statistics, training.tested()), seconds))
     return results
 
 
@@ -170,7 +170,7 @@ def _loss(stack: _Stack, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     return values, s.sigmoid() - y, values, ((s > 0) != (y > 0.5)).to(s)
 
 
-def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size: int, probed: bool) -> Tensor:
+def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size: int, tested: bool, probed: bool) -> Tensor:
     """Train one epoch and return its statistics, (statistics, R), in the order of `STATISTICS`."""
     order = stack.order[:, epoch]
     points = order.shape[1]
@@ -193,7 +193,7 @@ def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size:
         loss += values.double().sum(1)
         errors += wrong.double().sum(1)
     steps = len(batches)
-    test, test_wrong = _test(stack)
+    absent = torch.full_like(rate, torch.nan)
     row = {
         "trajectory_length": length,
         "trajectory_max": largest,
@@ -201,13 +201,16 @@ def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size:
         "distance_to_init": (stack.bias().detach() - initial).double().norm(dim=1),
         "update_sum": path,
         "train_loss": loss / points,
-        "test_loss": test.double().mean(1),
+        "test_loss": absent,
         "train_error": errors / points,
-        "test_error": test_wrong.double().mean(1),
-        "lipschitz_mean": torch.full_like(rate, torch.nan),
-        "lipschitz_max": torch.full_like(rate, torch.nan),
-        "published_length": published if stack.network.sigmoid else torch.full_like(rate, torch.nan),
+        "test_error": absent,
+        "lipschitz_mean": absent,
+        "lipschitz_max": absent,
+        "published_length": published if stack.network.sigmoid else absent,
     }
+    if tested:
+        test, test_wrong = _test(stack)
+        row["test_loss"], row["test_error"] = test.double().mean(1), test_wrong.double().mean(1)
     if probed:
         constants = _local_lipschitz(stack).double()
         row["lipschitz_mean"], row["lipschitz_max"] = constants.mean(1), constants.amax(1)

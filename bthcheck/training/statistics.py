@@ -33,13 +33,14 @@ def blank_statistics(epochs: int) -> dict[str, np.ndarray]:
     return {name: np.full(epochs, np.nan) for name in STATISTICS}
 
 
-def mark_divergence(statistics: dict[str, np.ndarray]) -> bool:
+def mark_divergence(statistics: dict[str, np.ndarray], tested: list[bool]) -> bool:
     """Set every statistic to infinity from the first epoch at which the trajectory or a loss is not finite.
 
-    Returns whether there was one.
+    `tested` says where there is a test loss. Returns whether there was such an epoch.
     """
-    watched = ("trajectory_length", "bias_variance", "distance_to_init", "train_loss", "test_loss")
+    watched = ("trajectory_length", "bias_variance", "distance_to_init", "train_loss")
     finite = np.all([np.isfinite(statistics[name]) for name in watched], axis=0)
+    finite &= np.isfinite(statistics["test_loss"]) | ~np.array(tested)
     if finite.all():
         return False
     first = int(np.argmin(finite))
