@@ -4,6 +4,8 @@ import os
 
 PROFILES = ("quick", "laptop", "paper")
 ENGINES = ("auto", "fused", "stacked", "reference")
+ROOT_VARIABLE = "BTHCHECK_DATA_ROOT"
+"""Environment variable that names the folder of the full data sets."""
 DEVICES = "'auto', 'cpu', 'cuda' or 'cuda:N'"
 
 

@@ -113,6 +113,10 @@ class Evidence:
             evidence.counterexample(search.counterexample is not None, quantity=quantity, example=search.counterexample or "")
         )
 
+    def fitted(self, loss: xr.DataArray, threshold: float) -> Finding:
+        """Present the condition that every run is fit, without which the claim says nothing; see `bthcheck.evidence.fitted`."""
+        return self._present(evidence.fitted(loss, threshold, quantity="training loss after the last epoch"))
+
     def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
         """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""
         return self._present(evidence.rate(violations, cases, limit, quantity=quantity), "probabilistic")
@@ -138,22 +142,35 @@ class Evidence:
         """The worst verdict of all findings; None if there are none.
 
         A claim of k tests is supported only if all are, which errs no more often than one of them. It would be refuted if
-        any is, which errs up to k times as often: a statistical claim is refuted only at a k-th of the level.
+        any is, which errs up to k times as often: a statistical claim is refuted only at a k-th of the level. If a
+        condition it rests on is not met it is inconclusive, whatever its tests say.
         """
-        if not self.findings:
+        if all(finding.test == evidence.CONDITION for finding in self.findings):
             return None
+        if self._unmet:
+            return Verdict.INCONCLUSIVE
         worst = overall([finding.verdict for finding in self.findings])
         if worst is Verdict.REFUTED and self.claim.statistical:
             refuted = [finding for finding in self.findings if finding.verdict is Verdict.REFUTED]
-            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > evidence.LEVEL / len(self.findings):
+            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > evidence.LEVEL / self._tests:
                 return Verdict.INCONCLUSIVE
         return worst
+
+    @property
+    def _unmet(self) -> list[Finding]:
+        return [f for f in self.findings if f.test == evidence.CONDITION and f.verdict is not Verdict.SUPPORTED]
+
+    @property
+    def _tests(self) -> int:
+        return sum(finding.test != evidence.CONDITION for finding in self.findings)
 
     @property
     def reason(self) -> str:
         """The reason of the finding that decided the verdict."""
         if not self.findings:
             return "no evidence was presented"
+        if self._unmet:
+            return self._unmet[0].reason
         return next(f.reason for f in sorted(self.findings, key=lambda f: evidence.WORST_FIRST.index(f.verdict)))
 
     def to_dict(self) -> dict[str, Any]:

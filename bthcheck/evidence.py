@@ -32,6 +32,8 @@ probability ≤ 5 %."""
 MINIMUM_EFFECT = 0.3
 """Default smallest mean Kendall τ that counts: two levels of one seed are then in the stated order 65 % of the time."""
 CONFIDENCE = 0.95
+CONDITION = "condition"
+"""The test of a finding that a claim rests on and does not state: unmet, the claim is inconclusive."""
 _RESAMPLES = 9999
 _BLOCK = "seed"
 
@@ -225,6 +227,31 @@ def inequality(
         effect_name="median bound / value",
         effect=looseness,
         cases=int(left.size),
+    )
+
+
+def fitted(loss: xr.DataArray, threshold: float, *, quantity: str) -> Finding:
+    """State the condition that every run ends with a training loss below `threshold`; unmet, it decides nothing.
+
+    Parameters
+    ----------
+    loss : (level, "seed", "epoch"), of which the last epoch counts
+    """
+    final = loss.isel(epoch=-1)
+    fit = (final < threshold).values  # NaN is not
+    worst = final.fillna(np.inf).argmax(...)
+    largest = final.isel(worst)
+    where = ", ".join(f"{dim} {largest[dim].item()}" for dim in final.dims)
+    return Finding(
+        quantity=quantity,
+        test=CONDITION,
+        verdict=Verdict.SUPPORTED if fit.all() else Verdict.INCONCLUSIVE,
+        reason=(
+            f"{int(fit.sum())} of {fit.size} runs have a training loss below {threshold:.3g} after the last epoch;"
+            f" the largest is {float(largest):.3g} ({where})"
+        ),
+        statistic=("largest loss", float(largest)),
+        cases=int(fit.size),
     )
 
 

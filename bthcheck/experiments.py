@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 
 from bthcheck.checks import distinct, one_of, positive, positive_int
 from bthcheck.choices import PROFILES
-from bthcheck.networks import MLP, Architecture
-from bthcheck.tasks import Sinusoid, Task
+from bthcheck.networks import CNN, MLP, Architecture
+from bthcheck.tasks import CorruptedImages, Sinusoid, Task
 
 SAMPLINGS = ("reshuffle", "replacement")
 DTYPES = ("float32", "float64")
@@ -228,15 +228,55 @@ def _seed(value: object) -> int:
 SINUSOIDS = Experiment(
     name="sinusoids", task=Sinusoid(), vary="frequency", levels=(0.25, 0.5, 0.75, 1.0), seeds=tuple(range(10))
 )
-"""Figures 1a–c and 2a–b of the paper at full scale: 4 frequencies × 10 seeds × 3000 epochs of 100 steps."""
+"""Figures 1a–c and 2a–b of the paper: 4 frequencies × 10 seeds × 3000 epochs of 100 steps."""
+
+CORRUPTED_CIFAR = Experiment(
+    name="corrupted CIFAR",
+    task=CorruptedImages(train=10_000, test=2_000, source="full"),
+    vary="corruption",
+    levels=(0.0, 0.2, 0.4, 0.6),
+    network=CNN(),
+    training=Training(epochs=100, learning_rate=0.0025, decay=0.1 ** (1 / 50)),
+    seeds=tuple(range(8)),
+)
+"""Figures 1d–f and 2c of the paper: airplane against dog at 4 corruptions × 8 seeds × 100 epochs of 10 000 steps."""
+
+CORRUPTED_CIFAR_SMALL = CORRUPTED_CIFAR.replace(
+    task=CorruptedImages(train=400, test=500),
+    network=CNN(channels=(8, 16), hidden=32),
+    epochs=60,
+    learning_rate=0.02,
+)
+"""The same regime, a learning rate that falls tenfold every 50 epochs at a fortieth of the steps."""
+
+MNIST_ARCHITECTURES = Experiment(
+    name="MNIST architectures",
+    task=CorruptedImages("mnist", ("3", "6"), train=200, test=1800),
+    vary="network",
+    levels=("CNN", "MLP"),
+    network={"CNN": CNN((1, 28, 28)), "MLP": MLP((784, 784, 512, 1), output="sigmoid")},
+    training=Training(epochs=100, learning_rate=0.002, windows=2),
+    seeds=tuple(range(10)),
+)
+"""The appendix's comparison, in the order of the test loss: 2 architectures × 10 seeds × 100 epochs in windows of 100 steps."""
+
+MNIST_ARCHITECTURES_SMALL = MNIST_ARCHITECTURES.replace(
+    network={"CNN": CNN((1, 28, 28), (8, 16), hidden=32), "MLP": MLP((784, 784, 512, 1), output="sigmoid")}
+)
+"""The same with a CNN of a twelfth of the channels."""
+
+BATCH_SIZE = SINUSOIDS.replace(name="batch size", levels=(0.25, 0.75), batch_size=16)
+"""The appendix's minibatches of 16; ``BATCH_SIZE.replace(batch_size=32)`` has those of 32."""
+
+_LAPTOP = ((CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL), (MNIST_ARCHITECTURES, MNIST_ARCHITECTURES_SMALL))
 
 
 def at_profile(experiment: Experiment, profile: str) -> Experiment:
     """Return the size of `experiment` that a profile asks for.
 
-    "quick" is a first look with half the seeds and five sixths of the epochs: the highest frequency is fit after about 2200
-    of 3000, and with fewer a claim about convergence would be outside its scope. "laptop" and "paper" leave the sinusoids at
-    the paper's scale.
+    "paper" leaves an experiment as it is. "laptop" replaces the paper's on images by their small siblings and leaves the rest,
+    which 2 cores train at full scale. "quick" is a first look with half the seeds of "laptop" and five sixths of the epochs:
+    the highest frequency is fit after about 2200 of 3000, and with fewer a claim about convergence would be outside its scope.
 
     Raises
     ------
@@ -244,6 +284,9 @@ def at_profile(experiment: Experiment, profile: str) -> Experiment:
         If `profile` is not one of `PROFILES`.
     """
     one_of("profile", profile, PROFILES)
-    if profile != "quick":
+    if profile == "paper":
         return experiment
-    return experiment.replace(seeds=experiment.seeds[:5], epochs=experiment.training.epochs * 5 // 6)
+    small = next((small for paper, small in _LAPTOP if experiment == paper), experiment)
+    if profile == "laptop":
+        return small
+    return small.replace(seeds=small.seeds[: max(2, len(small.seeds) // 2)], epochs=small.training.epochs * 5 // 6)

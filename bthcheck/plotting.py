@@ -1,14 +1,20 @@
 """Every figure, a function each: takes labelled arrays, returns a matplotlib Figure. None of them touches pyplot's state."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+
+from bthcheck.training.streams import stream
+
+if TYPE_CHECKING:
+    from bthcheck.tasks import CorruptedImages
 
 _STYLE: Any = {
     "font.size": 9,
@@ -78,7 +84,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
         axes.plot(positions, shown.T, color="0.6", linewidth=0.5, alpha=0.7)
         for position, (_, color) in zip(positions, _colors(values, along), strict=True):
             axes.plot(np.full(len(shown), position), shown[:, position], ".", color=color, markersize=4)
-        axes.set_xticks(positions, [f"{level:g}" for level in values[along].values])
+        axes.set_xticks(positions, [_tick(level) for level in values[along].values.tolist()])
         if log:
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
             axes.yaxis.set_major_formatter(lambda y, _: f"$10^{{{y:g}}}$")
@@ -129,6 +135,29 @@ def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
         return figure
 
 
+def contact_sheet(task: "CorruptedImages", seed: int, count: int = 36, columns: int = 12) -> Figure:
+    """Draw the first training images with the labels that a seed trains with, a thick frame around those that were redrawn."""
+    images, labels, names = task.images()[:count], task.labels(stream(seed, "data")), task.classes
+    rows = -(-len(images) // columns)
+    height = 0.95 * rows + 0.45
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(0.75 * columns, height))
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.3 / height, top=1 - 0.18 / height, hspace=0.45, wspace=0.1)
+        for axes in figure.subplots(rows, columns, squeeze=False).flat:
+            axes.set_axis_off()
+        for axes, image, redrawn, used, clean in zip(
+            figure.axes, images, labels.redrawn, labels.used, labels.clean, strict=False
+        ):
+            axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            color = "0.2" if not redrawn else "#8a5a00" if used == clean else "#b3261e"
+            axes.set_title(names[used], fontsize=7, color=color, pad=2, fontweight="bold" if used != clean else "normal")
+            if redrawn:
+                axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, color=color, linewidth=3))
+        legend = "red: redrawn and wrong; brown: redrawn and right by chance; no frame: as in the data set"
+        figure.text(0.01, 0.02, legend, fontsize=8)
+        return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, the same bytes for the same figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +183,10 @@ def _thinned(size: int) -> np.ndarray:
 
 def _label(along: str, level: Any) -> str:
     return f"{along} {level:g}" if isinstance(level, float) else str(level)
+
+
+def _tick(level: Any) -> str:
+    return f"{level:g}" if isinstance(level, float) else str(level)
 
 
 def _title(values: xr.DataArray) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bthcheck.checks import distinct, writable_folder
-from bthcheck.choices import ENGINES, PROFILES, available_threads, check_device, cuda_count, share_of_devices
+from bthcheck.choices import ENGINES, PROFILES, ROOT_VARIABLE, available_threads, check_device, cuda_count, share_of_devices
 from bthcheck.results import PROPERTY, Results, read_baseline, write_baseline
 from bthcheck.session import Channel, ProgressMonitor, RunLog, usage
 
@@ -38,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--results-dir", default=None, metavar="DIR", help="where the report goes (default: reports)")
     add("--cache-dir", default=None, metavar="DIR", help="finished runs (default: .bthcheck_cache)")
     add("--no-cache", action="store_true", help="train everything anew and keep no run")
+    add("--data-root", default=None, metavar="DIR", help="torchvision's files of the full data sets (default: data)")
+    add("--download", action="store_true", help="fetch the full CIFAR-10, which the paper profile needs, unless it is there")
     add("--placebo", action="store_true", help="permute levels within seeds: no trend claim may come out supported")
     add("--update-baseline", action="store_true", help="put this session's verdicts on record in reports/baseline.json")
 
@@ -101,6 +103,45 @@ def sinusoids(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
     from bthcheck.experiments import SINUSOIDS
 
     return train(SINUSOIDS)
+
+
+@pytest.fixture(scope="session")
+def corrupted_cifar(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
+    """Airplane against dog with corrupted labels, Figures 1d–f and 2c of the paper."""
+    from bthcheck.experiments import CORRUPTED_CIFAR
+
+    return train(CORRUPTED_CIFAR)
+
+
+@pytest.fixture(scope="session")
+def mnist_architectures(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
+    """A CNN and an MLP on MNIST 3 against 6, from the paper's appendix."""
+    from bthcheck.experiments import MNIST_ARCHITECTURES
+
+    return train(MNIST_ARCHITECTURES)
+
+
+@pytest.fixture(scope="session")
+def batch_sizes(train: "Callable[[Experiment], xr.Dataset]") -> "dict[int, xr.Dataset]":
+    """The sinusoids in minibatches of 16 and of 32, from the paper's appendix."""
+    return _batch_sizes(train, scaled=False)
+
+
+@pytest.fixture(scope="session")
+def scaled_batch_sizes(train: "Callable[[Experiment], xr.Dataset]") -> "dict[int, xr.Dataset]":
+    """The same with the learning rate times the batch size, which makes an epoch move the weights as far as without batches."""
+    return _batch_sizes(train, scaled=True)
+
+
+def _batch_sizes(train: "Callable[[Experiment], xr.Dataset]", scaled: bool) -> "dict[int, xr.Dataset]":
+    from bthcheck.experiments import BATCH_SIZE
+
+    datasets = {}
+    for size in (16, 32):
+        rate = BATCH_SIZE.training.learning_rate * (size if scaled else 1)
+        name = f"{BATCH_SIZE.name} {size}{', scaled rate' if scaled else ''}"
+        datasets[size] = train(BATCH_SIZE.replace(name=name, batch_size=size, learning_rate=rate))
+    return datasets
 
 
 @pytest.fixture(scope="session")
@@ -301,6 +342,7 @@ def _settings(config: pytest.Config) -> _Settings:
     shared = getattr(config, "workerinput", {}).get("bthcheck")
     if shared is None:
         check_device(option("device"))
+        _data(config)
         results = writable_folder("results", _folder(config, "results_dir", "reports"))
         if not option("no_cache"):
             cache = writable_folder("cache", _folder(config, "cache_dir", ".bthcheck_cache"))
@@ -319,6 +361,19 @@ def _settings(config: pytest.Config) -> _Settings:
         placebo=option("placebo"),
         baseline=baseline,
     )
+
+
+def _data(config: pytest.Config) -> None:
+    """Name the folder of the full data sets, for the workers too, and fetch what --download asks for."""
+    root = config.getoption("data_root")
+    if root is not None:
+        environment = pytest.MonkeyPatch()
+        environment.setenv(ROOT_VARIABLE, str(config.invocation_params.dir / root))
+        config.add_cleanup(environment.undo)
+    if config.getoption("download"):
+        from bthcheck.datasets.full import download
+
+        download("cifar10")
 
 
 def _folder(config: pytest.Config, option: str, default: str) -> Path:

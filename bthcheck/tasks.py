@@ -5,7 +5,7 @@ The points depend on the stream alone, never on the level, so that one seed comp
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -158,6 +158,10 @@ class CorruptedImages:
         test = torch.from_numpy(images.test_labels).float()
         return Data(_scaled(images.train_images), train, _scaled(images.test_images), test)
 
+    def images(self) -> np.ndarray:
+        """Return the training images as they are stored, (m, c, h, w) uint8, in the order of `labels`."""
+        return self._images().train_images
+
     def labels(self, generator: np.random.Generator) -> Labels:
         """Return the training labels that `sample` uses with the same stream, and which of them are redrawn."""
         return self._redraw(self._images().train_labels, generator)
@@ -191,6 +195,11 @@ def _scaled(images: np.ndarray) -> Tensor:
 
 
 Task = Sinusoid | CorruptedImages
+
+
+def task(fields: dict[str, Any]) -> Task:
+    """Return the task that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
+    return CorruptedImages(**fields) if "dataset" in fields else Sinusoid(**fields)
 
 
 def _fraction(name: str, value: float) -> float:

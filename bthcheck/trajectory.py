@@ -11,6 +11,7 @@ import xarray as xr
 
 from bthcheck.experiments import Experiment
 from bthcheck.networks import Network, architecture
+from bthcheck.tasks import Task, task
 from bthcheck.training.runs import RunResult, load_parameters
 from bthcheck.training.statistics import STATISTICS
 
@@ -97,6 +98,12 @@ class TrajectoryAccessor:
     def configuration(self) -> dict[str, Any]:
         """The experiment's full configuration."""
         return json.loads(self._dataset.attrs["experiment"])
+
+    def task(self, level: Any) -> Task:
+        """Return what was learned at a level."""
+        fields = dict(self.configuration["task"])
+        name = self._dataset.attrs["level"]
+        return task({**fields, name: level} if name in fields else fields)
 
     def weights(self, level: Any, seed: int) -> Network:
         """Return the trained network of one run as an ``nn.Module`` in the type it was trained in.

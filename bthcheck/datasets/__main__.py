@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from bthcheck.choices import ROOT_VARIABLE
 from bthcheck.datasets import CLASSES, full
 
 
@@ -13,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     download = commands.add_parser("download", help="fetch a data set with torchvision, unless it is there in full")
     download.add_argument("dataset", choices=sorted(CLASSES))
     download.add_argument(
-        "--data-root", metavar="DIR", help=f"where to (default: the environment variable {full.ROOT_VARIABLE}, or else data)"
+        "--data-root", metavar="DIR", help=f"where to (default: the environment variable {ROOT_VARIABLE}, or else data)"
     )
     options = parser.parse_args(arguments)
     try:

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bthcheck.checks import one_of
+from bthcheck.choices import ROOT_VARIABLE
 from bthcheck.datasets import CLASSES, Images, freeze
-
-ROOT_VARIABLE = "BTHCHECK_DATA_ROOT"
 
 MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",

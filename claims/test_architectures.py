@@ -1,0 +1,36 @@
+"""T7: which of two architectures generalises better shows in its trajectory (appendix of the paper), on MNIST 3 against 6."""
+
+import numpy as np
+
+from bthcheck import claim, plotting
+
+LAST_EPOCHS = slice(-10, None)
+# A tenth of log 2, the loss of answering 1/2.
+FIT = 0.1 * float(np.log(2))
+
+
+@claim(
+    "T7",
+    source="Appendix, MNIST architectures",
+    statement="On 200 images the CNN generalises better than the MLP, and its bias trajectory is shorter",
+    scope="mean test loss over the last 10 epochs and total φ of 100 epochs, both fit; batch size 1, learning rate 0.002",
+)
+def test_the_architecture_that_generalises_better_has_the_shorter_trajectory(mnist_architectures, evidence):
+    evidence.fitted(mnist_architectures.train_loss, FIT)
+    per_window = mnist_architectures.steps_per_epoch // mnist_architectures.windows
+    length = mnist_architectures.trajectory_length
+    total = length.sum("epoch")
+    test_loss = mnist_architectures.test_loss.dropna("epoch", how="all")
+    evidence.increases(
+        test_loss.isel(epoch=LAST_EPOCHS).mean("epoch"),
+        "network",
+        quantity="mean test loss over the last 10 epochs, CNN to MLP",
+    )
+    evidence.increases(total, "network", quantity="total φ, CNN to MLP")
+    evidence.figure(
+        plotting.curves(length, "network", ylabel=f"φ summed over {per_window} iterations"),
+        f"Trajectory every {per_window} iterations: median over seeds, band from the smallest to the largest.",
+    )
+    evidence.figure(plotting.violins(total, "network", ylabel="total φ"), "Total trajectory: every seed is a line.")
+    evidence.figure(plotting.curves(mnist_architectures.train_loss, "network", ylabel="training loss"), "Training loss.")
+    evidence.figure(plotting.curves(test_loss, "network", ylabel="test loss"), "Test loss.")
