@@ -135,7 +135,7 @@ def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
         return figure
 
 
-def contact_sheet(task: "CorruptedImages", seed: int, count: int = 36, columns: int = 12) -> Figure:
+def contact_sheet(task: "CorruptedImages", seed: int, count: int = 24, columns: int = 8) -> Figure:
     """Draw the first training images with the labels that a seed trains with, a thick frame around those that were redrawn."""
     images, labels, names = task.images()[:count], task.labels(stream(seed, "data")), task.classes
     rows = -(-len(images) // columns)

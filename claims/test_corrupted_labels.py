@@ -75,7 +75,7 @@ def as_published(total, published, evidence):
         f" instead of {defined.effect or 0:.2f}: at this scale the conclusion {changes}."
     )
     evidence.figure(
-        plotting.violins(published, CORRUPTION, ylabel="total ‖Δb₁‖ε/α an image"),
+        plotting.violins(published, CORRUPTION, ylabel="total ‖Δb₁‖ε/α an image", log=True),
         "The same runs with the reciprocal ε of the authors' code.",
     )
 
