@@ -421,6 +421,19 @@ def test_levels_may_be_architectures():
     assert "first.weight" in one
 
 
+def test_a_level_may_be_a_whole_network():
+    networks = {"wide": MLP((10, 10, 12, 1)), "narrow": MLP((10, 10, 3, 1))}
+    experiment = SMALL.replace(vary="network", levels=("narrow", "wide"), network=networks, seeds=(0, 1), epochs=2)
+    result = bthcheck.run(experiment, progress=False)
+    assert dict(result.sizes) == {"network": 2, "seed": 2, "epoch": 2, "parameter": 10 + 132 + 13}
+    assert result.bthcheck.weights("narrow", 1).layers()[1][0].shape == (3, 10)
+    assert result.bthcheck.weights("wide", 0).layers()[1][0].shape == (12, 10)
+    assert result.bthcheck.task("wide") == experiment.task
+    alone = bthcheck.run(experiment.replace(levels=("wide",)), engine="reference", progress=False)
+    np.testing.assert_allclose(result.train_loss.sel(network="wide"), alone.train_loss.sel(network="wide"), rtol=1e-9)
+    assert bthcheck.run(SMALL.replace(levels=(0.5,), seeds=(0,)), progress=False).bthcheck.task(0.5).frequency == 0.5
+
+
 def test_auto_is_fused_where_it_can_be(monkeypatch):
     assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is fused
     assert resolve([Run(STACKS["convolutions"], 0.5, 0)])[0] is fused

@@ -1,9 +1,11 @@
 """Tests of the tests: exact p-values against enumeration, error rates on null data, power on planted effects."""
 
+import dataclasses
 from itertools import permutations, product
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 from bthcheck import evidence
@@ -281,6 +283,51 @@ def test_many_tests_refute_a_claim_no_more_easily_than_one(tmp_path, blocks):
     assert among.reason == against.reason
     strong = trend(blocks(np.tile(np.arange(4.0)[::-1], (5, 1))), ALONG)
     assert Evidence(Claim("A", "s", "t"), tmp_path, findings=[other, other, strong]).verdict is Verdict.REFUTED
+
+
+def losses(table):
+    """Label a (levels, seeds, epochs) array."""
+    table = np.asarray(table, float)
+    dims = ("corruption", "seed", "epoch")
+    coords = {dim: np.arange(size) + (dim == "epoch") for dim, size in zip(dims, table.shape, strict=True)}
+    return xr.DataArray(table, coords, dims)
+
+
+def test_fitted_looks_at_the_last_epoch_and_names_the_worst_run():
+    table = np.full((2, 3, 4), 0.05)
+    table[1, 2, :3] = 9.0
+    met = evidence.fitted(losses(table), 0.1, quantity="loss")
+    assert (met.verdict, met.test, met.cases) == (Verdict.SUPPORTED, evidence.CONDITION, 6)
+    table[1, 2, 3] = 0.1  # at the threshold is not below it
+    unmet = evidence.fitted(losses(table), 0.1, quantity="loss")
+    assert unmet.verdict is Verdict.INCONCLUSIVE
+    assert "5 of 6 runs" in unmet.reason
+    assert "0.1 (corruption 1, seed 2)" in unmet.reason
+    table[0, 1, 3] = np.nan
+    assert "(corruption 0, seed 1)" in evidence.fitted(losses(table), 0.1, quantity="loss").reason
+
+
+def test_a_condition_that_is_not_met_makes_a_claim_inconclusive_whatever_its_tests_say(tmp_path, blocks):
+    rising = np.arange(4.0) + np.zeros((8, 1))
+    for direction in (1, -1):
+        presented = Evidence(Claim("A", "s", "t"), tmp_path)
+        presented.fitted(losses(np.full((2, 3, 4), 0.5)), 0.1)
+        assert presented.verdict is None  # a condition is no evidence
+        presented.increases(blocks(direction * rising), "frequency")
+        assert presented.verdict is Verdict.INCONCLUSIVE
+        assert presented.reason.startswith("0 of 6 runs have a training loss below 0.1")
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.fitted(losses(np.full((2, 3, 4), 0.05)), 0.1)
+    presented.increases(blocks(rising), "frequency")
+    assert presented.verdict is Verdict.SUPPORTED
+
+
+def test_a_condition_is_not_counted_among_the_tests_of_a_claim(tmp_path, blocks):
+    against = evidence.trend(blocks(-np.arange(4.0) + np.zeros((8, 1))), "frequency")
+    against = dataclasses.replace(against, p_opposite=evidence.LEVEL * 0.9)
+    presented = Evidence(Claim("A", "s", "t"), tmp_path, findings=[against])
+    presented.fitted(losses(np.full((2, 3, 4), 0.05)), 0.1)
+    assert presented.verdict is Verdict.REFUTED
 
 
 def test_what_falsifies_a_bound_is_in_its_reason(tmp_path):

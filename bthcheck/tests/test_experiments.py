@@ -3,8 +3,16 @@ import json
 import numpy as np
 import pytest
 
-from bthcheck.experiments import SINUSOIDS, Experiment, at_profile
-from bthcheck.networks import MLP
+from bthcheck.experiments import (
+    BATCH_SIZE,
+    CORRUPTED_CIFAR,
+    CORRUPTED_CIFAR_SMALL,
+    MNIST_ARCHITECTURES,
+    SINUSOIDS,
+    Experiment,
+    at_profile,
+)
+from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import Sinusoid
 
 
@@ -30,6 +38,45 @@ def test_levels_may_vary_the_training_or_the_network():
     assert [rates.at(level).training.learning_rate for level in rates.levels] == [0.1, 0.2]
     kinds = SINUSOIDS.replace(vary="first_layer", levels=("identity", "trained"))
     assert kinds.at("trained").network.first_layer == "trained"
+
+
+def test_levels_may_be_whole_networks():
+    assert MNIST_ARCHITECTURES.at("CNN").network == CNN((1, 28, 28))
+    assert MNIST_ARCHITECTURES.at("MLP").network.widths == (784, 784, 512, 1)
+    json.loads(MNIST_ARCHITECTURES.to_json())
+    with pytest.raises(ValueError, match="levels must be among the networks 'CNN', 'MLP', got 'RNN'"):
+        MNIST_ARCHITECTURES.replace(levels=("CNN", "RNN"))
+    for wrong in ({"vary": "corruption", "levels": (0.0,)}, {"network": MLP()}):
+        with pytest.raises(ValueError, match="to vary the network, name vary='network'"):
+            MNIST_ARCHITECTURES.replace(**wrong)
+
+
+def test_the_experiments_on_images_are_as_printed():
+    cifar, mnist = CORRUPTED_CIFAR, MNIST_ARCHITECTURES
+    assert (cifar.levels, len(cifar.seeds), cifar.training.epochs) == ((0.0, 0.2, 0.4, 0.6), 8, 100)
+    assert (cifar.task.train, cifar.task.test, cifar.task.classes) == (10_000, 2_000, ("airplane", "dog"))
+    assert (cifar.network.channels, cifar.network.kernel, cifar.network.hidden) == ((96, 384), 5, 384)
+    rates = cifar.training.learning_rates()
+    assert rates[0] == 0.0025
+    assert rates[50] == pytest.approx(0.00025)
+    assert (mnist.task.train, mnist.task.test, mnist.task.classes) == (200, 1800, ("3", "6"))
+    assert (mnist.training.learning_rate, mnist.training.epochs, len(mnist.seeds)) == (0.002, 100, 10)
+    assert mnist.at("MLP").window_steps == 100
+    assert BATCH_SIZE.training.batch_size == 16
+    assert (BATCH_SIZE.levels, BATCH_SIZE.training.epochs) == ((0.25, 0.75), 3000)
+
+
+def test_profiles_size_the_papers_experiments_and_no_others():
+    assert at_profile(CORRUPTED_CIFAR, "paper") is CORRUPTED_CIFAR
+    small = at_profile(CORRUPTED_CIFAR, "laptop")
+    assert small is CORRUPTED_CIFAR_SMALL
+    assert (small.task.source, small.levels, small.seeds) == ("embedded", CORRUPTED_CIFAR.levels, CORRUPTED_CIFAR.seeds)
+    assert small.training.decay == CORRUPTED_CIFAR.training.decay
+    quick = at_profile(CORRUPTED_CIFAR, "quick")
+    assert (quick.task, quick.seeds, quick.training.epochs) == (small.task, (0, 1, 2, 3), 50)
+    mine = CORRUPTED_CIFAR.replace(epochs=7)
+    assert at_profile(mine, "laptop") is mine
+    assert at_profile(MNIST_ARCHITECTURES, "laptop").network["CNN"].channels == (8, 16)
 
 
 def test_numpy_values_are_as_good_as_pythons():

@@ -131,9 +131,9 @@ class Outcome:
 def claims(tmp_path):
     """A function that writes claims into a folder and runs pytest there."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    (tmp_path / "conftest.py").write_text(CONFTEST)
 
-    def run(source, *arguments):
+    def run(source, *arguments, conftest=CONFTEST):
+        (tmp_path / "conftest.py").write_text(conftest)
         (tmp_path / "test_claims.py").write_text(source)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
         if not any("randomly" in argument for argument in arguments):
@@ -329,6 +329,36 @@ def test_a_claim_about_an_impossible_experiment_is_an_error(claims):
     outcome = claims(TRAINED.replace("epochs=300", "epochs=3, windows=7"), "--no-cache")
     assert set(outcome.statuses.values()) == {"error"}
     assert "windows must divide the 100 training points, got 7" in outcome.text
+
+
+CIFAR = """
+from bthcheck import claim
+from bthcheck.experiments import CORRUPTED_CIFAR
+
+
+@claim("CIFAR", statement="s", source="t")
+def test_cifar(train, evidence):
+    train(CORRUPTED_CIFAR)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_data_that_are_missing_are_said_with_the_command_that_fetches_them(claims, workers):
+    outcome = claims(CIFAR, "--profile", "paper", "--data-root", "some where", "--no-cache", *workers)
+    assert outcome.statuses == {"CIFAR": "error"}
+    words = " ".join(outcome.text.split())
+    assert "the full cifar10 cannot be used because" in words
+    assert re.search(r"data_batch_1 is missing; fetch it with: .* download cifar10 --data-root '\S+some where'", words)
+
+
+def test_a_download_that_fails_stops_the_session_with_a_sentence(claims):
+    offline = (
+        "from bthcheck.datasets import full\n\n\ndef refuse(*_):\n    raise OSError('no route')\n\n\nfull._fetch = refuse\n"
+    )
+    outcome = claims(CIFAR, "--download", "--data-root", "here", conftest=CONFTEST + offline)
+    assert outcome.code == 4
+    assert "cifar10 could not be downloaded to" in outcome.text
+    assert "no route" in outcome.text
 
 
 def test_claim_ids_are_unique(claims):

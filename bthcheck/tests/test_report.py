@@ -17,6 +17,8 @@ from bthcheck.report import write
 from bthcheck.report.numbers import effect, number, p_value
 from bthcheck.report.terminal import table
 from bthcheck.session import Channel, RunLog
+from bthcheck.tasks import CorruptedImages
+from bthcheck.training.streams import stream
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
@@ -173,3 +175,17 @@ def test_terminal_table_keeps_every_word(report, width):
         assert row["status"] in text
     assert "worker 'gw0' crashed" in text
     assert max(map(len, lines)) <= width
+
+
+def test_a_contact_sheet_marks_what_was_redrawn():
+    task = CorruptedImages(corruption=0.6, train=100, test=2)
+    labels = task.labels(stream(3, "data"))
+    figure = plotting.contact_sheet(task, 3, count=20, columns=8)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 20
+    for index, axes in enumerate(shown):
+        assert axes.get_title() == task.classes[labels.used[index]]
+        assert bool(axes.patches) == labels.redrawn[index]
+        assert (axes.title.get_color() == "#b3261e") == (labels.used[index] != labels.clean[index])
+        assert np.array_equal(axes.images[0].get_array(), task.images()[index].transpose(1, 2, 0))
+    assert {bool(axes.patches) for axes in shown} == {True, False}
