@@ -6,6 +6,8 @@ rest is timed from outside, as a user meets it: fresh processes, an empty run ca
 
 import os
 import platform
+import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,20 +19,20 @@ from bthcheck.choices import available_threads
 from bthcheck.report.environment import describe
 
 CORES = 2
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _WHOLE = """
-import os, bthcheck
+import os, bthcheck, bthcheck.benchmark
 from bthcheck.experiments import BATCH_SIZE, CORRUPTED_CIFAR_SMALL, MNIST_ARCHITECTURES_SMALL, SINUSOIDS
 for experiment in {experiments}:
     bthcheck.run(experiment, cache=os.environ["BENCH_CACHE"], progress=False, threads=int(os.environ["BENCH_CORES"]))
+print(bthcheck.benchmark.peak_memory())
 """
 _BATCHES = "*(BATCH_SIZE.replace(batch_size=b, learning_rate=r) for b in (16, 32) for r in (0.001, 0.001 * b))"
 _IMAGES = f"(CORRUPTED_CIFAR_SMALL, MNIST_ARCHITECTURES_SMALL, {_BATCHES})"
 _PEAK = """
-import resource, sys
+import sys
 from bthcheck import benchmark
 benchmark.time_engine(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(benchmark.peak_memory())
 """
 
 
@@ -85,16 +87,24 @@ def time_engine(engine: str, *channels: int) -> float:
 
     torch.set_num_threads(1)
     wide = channels[0] > 32
-    steps = 20 if wide else 100
+    epochs = 1 if engine == "reference" or wide else 5
     network = CNN(channels=(channels[0], channels[1]), hidden=384 if wide else 32)
-    task = CorruptedImages(train=steps, test=2)
-    experiment = CORRUPTED_CIFAR_SMALL.replace(task=task, network=network, epochs=1, lipschitz_every=1)
+    task = CorruptedImages(train=40 if wide else 200, test=2)
+    experiment = CORRUPTED_CIFAR_SMALL.replace(task=task, network=network, epochs=epochs)
     runs = [Run(experiment, 0.0, seed) for seed in range(2 if wide else 8)]
     if engine == "stacked":
         seconds = sum(result.seconds for result in stacked.train(runs)) / len(runs)
     else:
         seconds = {"reference": reference, "fused": fused}[engine].train(runs[0]).seconds
-    return seconds / steps * 1e3
+    return seconds / (epochs * task.train) * 1e3
+
+
+def peak_memory() -> float:
+    """Return the largest memory this process has held, in GB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count what the parent held when it forked
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e9  # type: ignore[index]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
 
 
 def _convolutions(channels: tuple[int, int], rounds: int = 5) -> None:
@@ -109,7 +119,7 @@ def _convolutions(channels: tuple[int, int], rounds: int = 5) -> None:
     for engine in engines:
         command = [sys.executable, "-c", _PEAK, engine, *map(str, channels)]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        memory = f"peak of the process {int(output) * _RSS_UNIT / 1e9:.2f} GB"
+        memory = f"peak of the process {float(output):.2f} GB"
         _line(engine, f"{statistics.median(times[engine]):.3f} ms a step and run", memory)
     for engine in engines[1:]:
         ratios = [slow / fast for slow, fast in zip(times["reference"], times[engine], strict=True)]
@@ -120,15 +130,13 @@ def _whole(title: str, experiments: str, folder: Path, target: float, memory: fl
     environment = {
         **os.environ, "NUMBA_CACHE_DIR": str(folder / "numba"), "BENCH_CACHE": str(folder / "runs"), "BENCH_CORES": str(CORES),
     }  # fmt: skip
-    script = (
-        f"{_WHOLE.format(experiments=experiments)}import resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
+    script = _WHOLE.format(experiments=experiments)
     start = time.perf_counter()
     output = subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True, text=True).stdout
     seconds = time.perf_counter() - start
     print(f"{title}, nothing cached or compiled, {CORES} of {available_threads()} cores:")
     _line("whole process", f"{seconds:.1f} s", f"at most {target:g} s")
-    _line("peak memory", f"{int(output) * _RSS_UNIT / 1e9:.2f} GB", f"at most {memory:g} GB" if memory else "")
+    _line("peak memory", f"{float(output):.2f} GB", f"at most {memory:g} GB" if memory else "")
 
 
 def _claims(folder: Path) -> None:
