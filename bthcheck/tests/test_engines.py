@@ -254,7 +254,7 @@ def test_only_runs_alike_are_stacked():
 def test_large_data_are_passed_in_pieces(monkeypatch):
     runs = [Run(STACKS["convolutions"].replace(epochs=1, levels=(0.5,), seeds=(0,)), 0.5, 0)]
     whole = stacked.train(runs)[0]
-    monkeypatch.setattr(stacked, "_ENTRIES_AT_ONCE", 132 * 7)
+    monkeypatch.setattr(stacked, "_ENTRIES_AT_ONCE", {"cpu": 3000})
     pieces = stacked.train(runs)[0]
     for name in STATISTICS:
         np.testing.assert_allclose(pieces.statistics[name], whole.statistics[name], rtol=1e-12, err_msg=name)

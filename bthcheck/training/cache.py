@@ -44,6 +44,9 @@ _CODE = (
     "training/reference.py",
     "training/fused.py",
     "training/stacked.py",
+    "training/layers.py",
+    "training/graphs.py",
+    "training/precision.py",
 )
 _LIBRARIES = ("numpy", "torch", "numba")
 

@@ -150,7 +150,7 @@ def _shards(module: ModuleType, runs: Sequence[Run], device: str) -> list[list[i
     for index, run in enumerate(runs):
         alike.setdefault(stacked.shape(run), []).append(index)
     for indices in alike.values():
-        size = stacked.shard_size(runs[indices[0]], device)
+        size = stacked.shard_size([runs[index] for index in indices], device)
         if device == "cpu":
             size = min(size, -(-len(indices) // available_threads()))
         shards += [indices[start : start + size] for start in range(0, len(indices), size)]
