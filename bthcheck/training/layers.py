@@ -8,8 +8,8 @@ Each layer adds its gradient, scaled by −α ∂ℓ/∂s, to its own parameters
 no gradient is ever stored: parameters are most of the memory traffic of a step at batch size 1.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -35,6 +35,26 @@ class FirstLayer(Layer, Protocol):
     """The layer that computes z = W_1 x + b_1; it leaves `h` alone. Its bias b_1 is (R, n_1)."""
 
     bias: Tensor
+
+
+class Workspace:
+    """Memory for the large intermediate results of a layer, kept from pass to pass.
+
+    On a CPU the allocator would give it back to the system and get it anew page by page, which takes longer than filling it.
+    On a GPU the allocator keeps it, and knows what belongs to a graph: there nothing is kept here.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, Tensor] = {}
+
+    def empty(self, name: str, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Return memory of a shape, valid until the same name is asked for again."""
+        held = self.held.get(name)
+        if held is None or held.shape != torch.Size(shape):
+            held = like.new_empty(shape)
+            if like.device.type == "cpu":
+                self.held[name] = held
+        return held
 
 
 @dataclass(frozen=True)
@@ -82,25 +102,47 @@ class Convolution:
     weight: Tensor
     bias: Tensor
     side: int
+    workspace: Workspace = field(default_factory=Workspace)
 
     def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        windows = h.unfold(3, self.side, 1).unfold(4, self.side, 1)  # a view, (R, in, B, H', W', k, k)
-        runs, _, *positions, _, _ = windows.shape
-        patches = windows.permute(0, 1, 5, 6, 2, 3, 4).reshape(runs, self.weight.shape[2], -1)
-        out = torch.baddbmm(self.bias[:, :, None], self.weight, patches)
-        return out.unflatten(2, positions), patches
+        windows = h.unfold(3, self.side, 1).unfold(4, self.side, 1).permute(0, 1, 5, 6, 2, 3, 4)
+        runs, *_, points, height, width = windows.shape
+        patches = self.workspace.empty("patches", windows.shape, h).copy_(windows).view(runs, self.weight.shape[2], -1)
+        out = self.workspace.empty("out", (runs, self.weight.shape[1], patches.shape[2]), h)
+        torch.baddbmm(self.bias[:, :, None], self.weight, patches, out=out)
+        return out.unflatten(2, (points, height, width)), patches
 
     def backward(self, delta: Tensor, saved: Tensor) -> Tensor:
         runs, _, points, height, width = delta.shape
-        columns = torch.bmm(self.weight.mT, delta.flatten(2)).unflatten(2, (points, height * width))
-        columns = columns.transpose(1, 2).flatten(0, 1)  # (R·B, in·k·k, H'·W')
-        images = nn.functional.fold(columns, (height + self.side - 1, width + self.side - 1), self.side)
-        return images.unflatten(0, (runs, points)).transpose(1, 2)
+        columns = self.workspace.empty("columns", saved.shape, delta)
+        torch.bmm(self.weight.mT, delta.flatten(2), out=columns)
+        patches = columns.view(runs, -1, self.side, self.side, points, height, width)
+        return (fold_at_once if delta.is_cuda else self._fold)(patches)
+
+    def _fold(self, patches: Tensor) -> Tensor:
+        """`fold_at_once`, first along rows, then along columns: on a CPU twice as fast."""
+        runs, channels, side, _, points, height, width = patches.shape
+        rows = self.workspace.empty("rows", (runs, channels, side, points, height, width + side - 1), patches).zero_()
+        for shift in range(side):
+            rows[..., shift : shift + width].add_(patches[:, :, :, shift])
+        images = self.workspace.empty("images", (runs, channels, points, height + side - 1, rows.shape[-1]), patches).zero_()
+        for shift in range(side):
+            images[..., shift : shift + height, :].add_(rows[:, :, shift])
+        return images
 
     def descend(self, delta: Tensor, saved: Tensor, scale: Tensor) -> None:
-        scaled = (delta * scale[:, None, :, None, None]).flatten(2)
+        scaled = self.workspace.empty("scaled", delta.shape, delta)
+        scaled = torch.mul(delta, scale[:, None, :, None, None], out=scaled).flatten(2)
         self.weight.baddbmm_(scaled, saved.mT, alpha=-1)
         self.bias.sub_(scaled.sum(2))
+
+
+def fold_at_once(patches: Tensor) -> Tensor:
+    """Add patches (R, C, k, k, B, H', W') up to the images (R, C, B, H, W) that they were cut from."""
+    runs, _, side, _, points, height, width = patches.shape
+    columns = patches.flatten(1, 3).flatten(3).transpose(1, 2).flatten(0, 1)  # (R·B, C·k·k, H'·W')
+    images = nn.functional.fold(columns, (height + side - 1, width + side - 1), side)
+    return images.unflatten(0, (runs, points)).transpose(1, 2)
 
 
 class _Fixed:
@@ -126,6 +168,7 @@ class Pool(_Fixed):
     """Maxima over squares that do not overlap."""
 
     side: int
+    workspace: Workspace = field(default_factory=Workspace)
 
     def forward(self, h: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
         out, where = nn.functional.max_pool2d(h.flatten(0, 2), self.side, return_indices=True)
@@ -133,7 +176,7 @@ class Pool(_Fixed):
 
     def backward(self, delta: Tensor, saved: tuple[Tensor, torch.Size]) -> Tensor:
         where, shape = saved
-        below = delta.new_zeros(where.shape[0], shape[3] * shape[4])
+        below = self.workspace.empty("below", (where.shape[0], shape[3] * shape[4]), delta).zero_()
         # No entry is the maximum of two squares, so this writes each at most once, in any order.
         return below.scatter_(1, where, delta.reshape(where.shape)).view(shape)
 

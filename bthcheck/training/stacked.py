@@ -270,9 +270,10 @@ def _loss(sigmoid: bool, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, 
 def _step(stack: _Stack, state: _State, size: int) -> None:
     """Make one step of every run on its next `size` points, and add up what it measured before its update."""
     bias = stack.first.bias
-    deviation = (bias - state.reference).double()
+    deviation = bias - state.reference
     state.shift.add_(deviation)
-    state.spread.add_(deviation.square().sum(1))
+    distance = torch.linalg.vector_norm(deviation, dim=1, dtype=torch.float64)
+    state.spread.addcmul_(distance, distance)
 
     points = state.order.index_select(1, state.position[:size])
     state.position.add_(size)
