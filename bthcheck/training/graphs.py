@@ -6,7 +6,7 @@ It may not wait for the device, look at a number on it, or keep a tensor it allo
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -87,7 +87,7 @@ class _CudaRecorder:
 
     def __init__(self, device: str) -> None:
         self.stream = torch.cuda.Stream(device)
-        self.pool: tuple[int, int] | None = None
+        self.pool: Any = None
         self.need = 0
 
     def rehearse(self, step: Step, prepare: Step) -> None:

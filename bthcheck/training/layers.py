@@ -32,9 +32,11 @@ class Layer(Protocol):
 
 
 class FirstLayer(Layer, Protocol):
-    """The layer that computes z = W_1 x + b_1; it leaves `h` alone. Its bias b_1 is (R, n_1)."""
+    """The layer that computes z = W_1 x + b_1; it leaves `h` alone."""
 
-    bias: Tensor
+    @property
+    def bias(self) -> Tensor:
+        """b_1, (R, n_1)."""
 
 
 class Workspace:
@@ -225,7 +227,8 @@ def _batched(module: nn.Module, parameters: Iterator[Tensor]) -> Layer:
         case nn.Conv2d():
             return Convolution(next(parameters).flatten(2), next(parameters), module.kernel_size[0])
         case nn.MaxPool2d():
-            return Pool(int(module.kernel_size))
+            assert isinstance(module.kernel_size, int)  # every architecture here has squares
+            return Pool(module.kernel_size)
         case nn.Unflatten():
             return Images(tuple(module.unflattened_size))
         case nn.Flatten():

@@ -51,9 +51,7 @@ def halving(train: Callable[[Sequence[Run]], list[RunResult]], runs: Sequence[Ru
             " free some, choose a smaller network, fewer points or a smaller batch, or use device='cpu'"
         )
     half = -(-len(runs) // 2)
-    warnings.warn(
-        f"the GPU ran out of memory with {len(runs)} runs side by side; going on with {half} at a time", stacklevel=3
-    )
+    warnings.warn(f"the GPU ran out of memory with {len(runs)} runs side by side; going on with {half} at a time", stacklevel=3)
     return halving(train, runs[:half], device) + halving(train, runs[half:], device)
 
 

@@ -298,7 +298,7 @@ def _step(stack: _Stack, state: _State, size: int) -> None:
         norm = g.norm(dim=(1, 2))
         phi, update = steep[:, 0] * norm, slope[:, 0].abs() * norm
     else:
-        weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1) * torch.where(slope < 0, -1.0, 1.0).to(s)
+        weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1).copysign(slope)
         phi = torch.bmm((weight * steep)[:, None], g).norm(dim=(1, 2))
         update = torch.bmm(slope[:, None], g).norm(dim=(1, 2)) / size
     state.length.add_(phi)
