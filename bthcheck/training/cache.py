@@ -46,6 +46,7 @@ _CODE = (
     "training/stacked.py",
     "training/layers.py",
     "training/graphs.py",
+    "training/memory.py",
     "training/precision.py",
 )
 _LIBRARIES = ("numpy", "torch", "numba")
