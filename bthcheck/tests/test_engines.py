@@ -213,6 +213,7 @@ STACKS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("error:steps could not be captured")
 @pytest.mark.parametrize("name", STACKS)
 def test_stacked_agrees_with_reference_over_hundreds_of_steps(name, place):
     experiment = STACKS[name].replace(levels=(0.5, 0.75), seeds=(2, 5))

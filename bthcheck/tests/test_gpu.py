@@ -1,6 +1,8 @@
 """What the stacked engine does on a GPU, as far as a machine without one can tell; see also `place` in test_engines.py."""
 
 import dataclasses
+import weakref
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -111,6 +113,31 @@ def test_graphs_make_as_many_steps_as_asked_for(times):
     split = graphs.lengths(times)
     assert sum(length * count for length, count in split) == times
     assert all(0 < length <= graphs.UNROLLED and count > 0 for length, count in split)
+
+
+class Refusing(TapeRecorder):
+    """A recorder of which the device permits no capture."""
+
+    error: ClassVar[RuntimeError] = RuntimeError("CUDA error: operation not permitted when stream is capturing\nCompile with")
+
+    def __init__(self, device):
+        super().__init__([])
+
+    def capture(self, step, times):
+        raise self.error
+
+
+def test_steps_that_cannot_be_captured_are_made_one_by_one_with_a_warning(monkeypatch):
+    monkeypatch.setattr(graphs, "_CudaRecorder", Refusing)
+    made = []
+    with pytest.warns(UserWarning, match=r"captured as CUDA graphs \(.*is capturing\); they are launched one by one"):
+        steps = graphs.program([(lambda: made.append("full"), 3), (lambda: made.append("last"), 1)], made.clear, "cuda")
+    made.clear()
+    steps()
+    assert made == ["full", "full", "full", "last"]
+    monkeypatch.setattr(Refusing, "error", torch.OutOfMemoryError("CUDA out of memory."))
+    with pytest.raises(torch.OutOfMemoryError):
+        graphs.program([(lambda: None, 3)], lambda: None, "cuda:0")
 
 
 class Watch(TorchDispatchMode):
@@ -245,16 +272,20 @@ def places():
     return [(place, name) for place, name, _ in precision._settings()]
 
 
-@pytest.fixture
-def tf32():
-    """A program that allows shortcuts."""
+@pytest.fixture(params=["old names", "new names"])
+def tf32(request):
+    """A program that allows shortcuts, under either generation of PyTorch's names; what it set."""
     backends = torch.backends
     before = [getattr(place, name) for place, name in places()]
-    if hasattr(backends, "fp32_precision"):
-        backends.cuda.matmul.fp32_precision = backends.cudnn.conv.fp32_precision = "tf32"
+    if request.param == "old names":
+        torch.set_float32_matmul_precision("high")
+    elif hasattr(backends, "fp32_precision"):
+        backends.cuda.matmul.fp32_precision = backends.mkldnn.matmul.fp32_precision = "tf32"
     else:
-        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = True
+        pytest.skip("this PyTorch has no new names")
     yield [getattr(place, name) for place, name in places()]
+    if request.param == "old names":
+        torch.set_float32_matmul_precision("highest")
     for (place, name), value in zip(places(), before, strict=True):
         setattr(place, name, value)
 
@@ -272,7 +303,7 @@ def test_no_tf32_while_training_whatever_the_program_chose(engine, tf32, monkeyp
     bthcheck.run(SMALL.replace(levels=(0.5,), seeds=(0,), epochs=1), engine=engine, progress=False)
     wanted = {value for _, _, value in precision._settings()}
     assert set(seen[-len(places()) :]) == wanted
-    assert [getattr(place, name) for place, name in places()] == tf32
+    assert [getattr(place, name) for place, name in places()] == tf32 != seen[-len(places()) :]
 
 
 def test_precision_is_restored_by_the_last_to_leave_and_after_an_error(tf32):
@@ -337,15 +368,15 @@ def test_a_gpu_too_small_for_one_run_is_one_clear_sentence(engine, monkeypatch):
 
 
 def test_memory_of_the_failed_attempt_is_freed_before_the_next(monkeypatch):
-    import weakref
-
     held = []
 
     def attempt(runs, device):
         assert all(reference() is None for reference in held)
-        data = torch.empty(3)
-        held.append(weakref.ref(data))
         if len(runs) > 1:
+            data = torch.empty(3)
+            held.append(weakref.ref(data))
+            cycle = [data]
+            cycle.append(cycle)
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return stacked_train(runs, device)
 

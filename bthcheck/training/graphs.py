@@ -5,10 +5,13 @@ It may not wait for the device, look at a number on it, or keep a tensor it allo
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
+
+from bthcheck.training.memory import is_out_of_memory
 
 Step = Callable[[], None]
 UNROLLED = 8
@@ -36,6 +39,8 @@ class Recorder(Protocol):
 def program(parts: Sequence[tuple[Step, int]], prepare: Step, device: str) -> Step:
     """Return a function that makes each step of `parts` its number of times, in order.
 
+    Steps that cannot be captured are launched one by one, with a warning.
+
     Parameters
     ----------
     parts : steps and how often each is made; they read and write fixed tensors alone
@@ -47,8 +52,14 @@ def program(parts: Sequence[tuple[Step, int]], prepare: Step, device: str) -> St
         If the graphs do not fit into the memory of the GPU.
     """
     if torch.device(device).type == "cuda":
-        with _capturing:
-            return replayed(parts, prepare, _CudaRecorder(device))
+        try:
+            with _capturing:
+                return replayed(parts, prepare, _CudaRecorder(device))
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = str(error).partition("\n")[0]
+            warnings.warn(f"steps could not be captured as CUDA graphs ({reason}); they are launched one by one", stacklevel=2)
 
     def call() -> None:
         for step, times in parts:
@@ -113,8 +124,12 @@ class _CudaRecorder:
             free, _ = torch.cuda.mem_get_info()
             if free < self.need:
                 raise torch.OutOfMemoryError(f"CUDA out of memory: a graph needs {self.need} bytes, {free} are free")
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
-            for _ in range(times):
-                step()
+        current = torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+                for _ in range(times):
+                    step()
+        finally:
+            torch.cuda.set_stream(current)  # a capture that fails leaves its stream the current one
         self.pool = graph.pool()
         return graph
