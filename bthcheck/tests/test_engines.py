@@ -227,6 +227,13 @@ def test_stacked_agrees_with_reference_over_hundreds_of_steps(name, place):
         np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
 
 
+def test_variance_of_a_bias_that_has_moved_far_and_hardly_moves_now(place):
+    run = Run(SMALL.replace(batch_size=10, epochs=2, learning_rate=0.05, decay=1e-6), 0.75, 1)
+    fast, slow = stacked.train([run], place)[0].statistics, reference.train(run).statistics
+    assert slow["distance_to_init"][0] > 1e-3
+    np.testing.assert_allclose(fast["bias_variance"], slow["bias_variance"], rtol=1e-6)
+
+
 def test_a_stacked_run_depends_on_its_neighbours_by_rounding_alone(place):
     experiment = STACKS["convolutions"].replace(levels=(0.5, 0.75), seeds=range(3))
     runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
