@@ -3,6 +3,18 @@ import pytest
 import xarray as xr
 
 
+@pytest.fixture(params=["cpu", "cuda"])
+def place(request, device):
+    """Where a stack is trained: on the CPU, and on the GPU that --device names, or the first, if there is one."""
+    import torch
+
+    if request.param == "cpu":
+        return "cpu"
+    if device == "cpu" or not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return device if device.startswith("cuda") else "cuda"
+
+
 @pytest.fixture
 def blocks():
     """A function that labels a (seeds, levels) array as a result along "frequency"."""

@@ -47,6 +47,10 @@ _CODE = (
     "training/kernels.py",
     "training/fused.py",
     "training/stacked.py",
+    "training/layers.py",
+    "training/graphs.py",
+    "training/memory.py",
+    "training/precision.py",
 )
 _LIBRARIES = ("numpy", "torch", "numba")
 

@@ -13,6 +13,7 @@ from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments import Experiment
 from bthcheck.training import fused, reference, stacked
 from bthcheck.training.cache import Observer, RunCache, Train, obtain
+from bthcheck.training.memory import halving
 from bthcheck.training.runs import Run
 from bthcheck.trajectory import assemble
 
@@ -50,6 +51,8 @@ def run(
     ------
     ValueError
         If the device or engine is unknown or not there, or the engine cannot do what is asked.
+    MemoryError
+        If a GPU has too little free memory for a single run.
     """
     runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
     module, device = resolve(runs, engine, device)
@@ -135,7 +138,9 @@ def _trainer(module: ModuleType, device: str) -> Train:
     """Return a function that trains runs side by side with an engine."""
     if module is stacked:
         return lambda runs: stacked.train(runs, device)
-    return lambda runs: [module.train(run, device) for run in runs]
+    return lambda runs: [
+        result for run in runs for result in halving(lambda one: [module.train(one[0], device)], [run], device)
+    ]
 
 
 def _shards(module: ModuleType, runs: Sequence[Run], device: str) -> list[list[int]]:
@@ -150,7 +155,7 @@ def _shards(module: ModuleType, runs: Sequence[Run], device: str) -> list[list[i
     for index, run in enumerate(runs):
         alike.setdefault(stacked.shape(run), []).append(index)
     for indices in alike.values():
-        size = stacked.shard_size(runs[indices[0]], device)
+        size = stacked.shard_size([runs[index] for index in indices], device)
         if device == "cpu":
             size = min(size, -(-len(indices) // available_threads()))
         shards += [indices[start : start + size] for start in range(0, len(indices), size)]

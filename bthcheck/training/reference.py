@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bthcheck.lipschitz import first_weight, local_lipschitz, rounding_tolerance
 from bthcheck.networks import MLP, IdentityWithBias, Network
+from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 
@@ -37,6 +38,7 @@ class _Points:
     y_test: Tensor
 
 
+@full_float32()
 def train(run: Run, device: str = "cpu") -> RunResult:
     """Train one run and return its epoch statistics."""
     start = time.perf_counter()
@@ -89,6 +91,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     )
 
 
+@full_float32()
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     training = run.setting.training

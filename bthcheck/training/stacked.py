@@ -1,8 +1,8 @@
 """Engine "stacked": many runs of one architecture as one batched PyTorch program, on a CPU or a CUDA device.
 
-Every parameter, activation and statistic has a leading dimension of runs; an affine layer is a batched matrix product and a
-convolution one over unfolded patches. A sum over runs gives every run its own gradient in one backward pass. No step copies
-anything to the host.
+Every parameter, activation and statistic has a leading dimension of runs; see `bthcheck.training.layers`. A step reads and
+writes fixed tensors in place and takes its points from a position that it moves on itself, so that on a GPU whole steps are
+captured as CUDA graphs. No step copies anything to the host.
 
 A run's numbers depend on its neighbours by the rounding of the batched kernels alone, which may choose another order of
 summation for another number of runs. They are not bit-exact for that reason, and the cache keeps this engine's runs apart.
@@ -15,19 +15,24 @@ on the average gradient norm, the looser the more the gradients of a batch point
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bthcheck.networks import Network
+from bthcheck.training.graphs import program
+from bthcheck.training.layers import FirstLayer, Layer, batched, entries_a_point
+from bthcheck.training.memory import halving, room
+from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS, mark_divergence
 
 NAME = "stacked"
 DEVICES = ("cpu", "cuda")
-_ENTRIES_AT_ONCE = 2**22
-_CPU_BYTES = 2**30
+_ENTRIES_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}
+"""Numbers that one pass over test or training points may hold: about what a CPU caches, and 0.5 GB on a GPU."""
 
 
 def unsupported(run: Run) -> str | None:
@@ -36,44 +41,42 @@ def unsupported(run: Run) -> str | None:
     return None
 
 
-def shard_size(run: Run, device: str) -> int:
-    """Return how many runs like `run` fit into memory side by side: half of what a GPU has free, or 1 GiB on a CPU."""
+def shard_size(runs: Sequence[Run], device: str) -> int:
+    """Return how many of `runs`, which are alike, fit into memory side by side; see `bthcheck.training.memory.room`."""
+    run = runs[0]
     setting = run.setting
-    points = setting.task.train + setting.task.test
-    weights = sum(parameter.numel() for parameter in run.network().parameters())
-    size = (points * setting.task.inputs + 4 * weights) * (4 if run.dtype == torch.float32 else 8)
-    available = _CPU_BYTES if device == "cpu" else torch.cuda.mem_get_info(device)[0] // 2
-    return max(1, available // size)
+    training, task = setting.training, setting.task
+    network = run.network()
+    size = run.dtype.itemsize
+    points = (task.train + task.test) * task.inputs * size
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    step = training.batch_size * entries_a_point(network)
+    held = 2 * parameters + step + task.train + task.test  # twice: once more while they are put together or read back
+    each = size * held + 8 * (len(STATISTICS) * training.rows + 2 * task.train) + 4 * training.epochs * task.train
+    common = size * _ENTRIES_AT_ONCE[torch.device(device).type]
+    if len(runs) > 1 and _same_points([runs[0].data(), runs[-1].data()]):
+        common += points
+    else:
+        each += points
+    return max(1, (room(device) - common) // each)
 
 
 def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     """Train runs of one architecture and one schedule side by side and return their epoch statistics, in their order.
 
+    Runs that do not fit into the memory of a GPU are trained fewer at a time, with a warning.
+
     Raises
     ------
     ValueError
         If the runs differ in architecture, number of points, batch size, number of epochs or type.
+    MemoryError
+        If not even one run fits into the memory of the GPU.
     """
     if len({shape(run) for run in runs}) != 1:
         raise ValueError("runs that are trained as one stack must agree in architecture, points, batch size, epochs and type")
-    start = time.perf_counter()
-    stack = _Stack.build(runs, device)
-    training = runs[0].setting.training
-    rates = torch.tensor([run.setting.training.learning_rates() for run in runs], dtype=torch.float64, device=device)
-    table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
-    initial = stack.bias().detach().clone()
-    for epoch, (tested, probed) in enumerate(zip(training.tested(), training.probed(), strict=True)):
-        table[epoch] = _epoch(stack, epoch, rates[:, epoch], initial, training.batch_size, tested, probed)
-        if epoch % 50 == 49 and not torch.isfinite(table[epoch, 0]).any():
-            break  # every run has diverged
-    columns = table.permute(2, 1, 0).cpu().numpy()
-    seconds = (time.perf_counter() - start) / len(runs)
-    results = []
-    for index, values in enumerate(columns):
-        statistics = {name: np.ascontiguousarray(row) for name, row in zip(STATISTICS, values, strict=True)}
-        parameters = torch.cat([parameter[index].detach().flatten() for parameter in stack.parameters]).cpu().numpy()
-        results.append(RunResult(statistics, parameters, mark_divergence(statistics, training.tested()), seconds))
-    return results
+    with full_float32():
+        return halving(lambda part: _train(part, device), runs, device)
 
 
 def shape(run: Run) -> tuple[object, ...]:
@@ -83,130 +86,248 @@ def shape(run: Run) -> tuple[object, ...]:
     return (setting.network, setting.task.train, setting.task.test, training.batch_size, training.rows, training.dtype)
 
 
-@dataclass
+@torch.inference_mode()
+def _train(runs: Sequence[Run], device: str) -> list[RunResult]:
+    if torch.device(device).type == "cuda":
+        with torch.cuda.device(device):
+            return _train_here(runs, device)
+    return _train_here(runs, device)
+
+
+def _train_here(runs: Sequence[Run], device: str) -> list[RunResult]:
+    start = time.perf_counter()
+    training = runs[0].setting.training
+    stack = _Stack.build(runs, device)
+    state = _State.build(stack, runs, device)
+    full, last = divmod(state.order.shape[1], training.batch_size)
+    steps = [(partial(_step, stack, state, training.batch_size), full)]
+    if last:
+        steps.append((partial(_step, stack, state, last), 1))
+    make_steps = program(steps, partial(_rehearse, stack, state), device)
+    table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
+    for epoch, (tested, probed) in enumerate(zip(training.tested(), training.probed(), strict=True)):
+        state.begin(stack, epoch)
+        make_steps()
+        table[epoch] = _row(stack, state, full + bool(last), tested, probed)
+        if epoch % 50 == 49 and not torch.isfinite(table[epoch, 0]).any():
+            break  # every run has diverged
+    columns = table.permute(2, 1, 0).cpu().numpy()
+    parameters = torch.cat([parameter.flatten(1) for parameter in stack.parameters], dim=1).cpu().numpy()
+    seconds = (time.perf_counter() - start) / len(runs)
+    results = []
+    for values, vector in zip(columns, parameters, strict=True):
+        statistics = {name: np.ascontiguousarray(row) for name, row in zip(STATISTICS, values, strict=True)}
+        results.append(RunResult(statistics, vector.copy(), mark_divergence(statistics, training.tested()), seconds))
+    return results
+
+
+@dataclass(frozen=True)
 class _Stack:
     """Runs side by side. R runs, m points, k test points, n inputs.
 
-    network : a template, for the kinds and order of its layers
-    parameters : those of all runs in the template's order, (R, …) each, with gradients; the first is b_1 or W_1
-    x_train, y_train, x_test, y_test : (R, m, n), (R, m), (R, k, n), (R, k)
-    order : (R, epochs, m) which point is visited when
+    sigmoid : whether the output is one
+    parameters : those of all runs in the order of ``Network.parameters()``, (R, …) each; `first` and `rest` work on them
+    x_train, x_test : (1, m, n), (1, k, n) if all runs have the same points, else (R, m, n), (R, k, n)
+    y_train, y_test : (R, m), (R, k)
+    entries : numbers that a pass holds for one point of one run
     """
 
-    network: Network
+    sigmoid: bool
     parameters: list[Tensor]
+    first: FirstLayer
+    rest: list[Layer]
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
     y_test: Tensor
-    order: Tensor
+    entries: int
 
     @classmethod
     def build(cls, runs: Sequence[Run], device: str) -> "_Stack":
-        """Draw data, weights and order of all runs."""
+        """Draw data and weights of all runs."""
         networks = [run.network() for run in runs]
         parameters = [
-            torch.stack([parameter.detach() for parameter in group]).to(device).requires_grad_()
+            torch.stack([parameter.detach() for parameter in group]).to(device)
             for group in zip(*(network.parameters() for network in networks), strict=True)
         ]
-        # Sinusoids of one seed are the same points at every level; torch.stack copies them, which is small.
-        data = [run.data() for run in runs]
-        arrays = [torch.stack([tensor.to(run.dtype) for tensor, run in zip(group, runs, strict=True)]).to(device)
-                  for group in zip(*data, strict=True)]  # fmt: skip
-        order = torch.stack([torch.from_numpy(run.order()).long() for run in runs]).to(device)
-        x_train, y_train, x_test, y_test = arrays
-        return cls(networks[0], parameters, x_train, y_train, x_test, y_test, order)
+        first, rest = batched(networks[0], parameters)
+        x_train, y_train, x_test, y_test = (tensor.to(device) for tensor in _points(runs))
+        entries = entries_a_point(networks[0])
+        return cls(networks[0].sigmoid, parameters, first, rest, x_train, y_train, x_test, y_test, entries)
 
-    def first(self, x: Tensor) -> Tensor:
-        """First pre-activations (R, B, n_1) of inputs (R, B, n)."""
-        if self.network.layers()[0][0] is None:
-            return x + self.parameters[0][:, None]
-        return _affine(x, self.parameters[0], self.parameters[1])
-
-    def logit(self, z: Tensor) -> Tensor:
-        """Last affine map (R, B) of first pre-activations (R, B, n_1)."""
-        left = iter(self.parameters[1 if self.network.layers()[0][0] is None else 2 :])
-        h = z
-        for layer in self.network.rest:
-            if isinstance(layer, nn.Linear):
-                h = _affine(h, next(left), next(left))
-            elif isinstance(layer, nn.Conv2d):
-                h = _convolve(h, next(left), next(left))
-            else:  # acts on every point by itself: runs and points may share a dimension
-                h = layer(h.flatten(0, 1)).unflatten(0, z.shape[:2])
-        return h.squeeze(-1)
-
-    def bias(self) -> Tensor:
-        """b_1, (R, n_1)."""
-        return self.parameters[0 if self.network.layers()[0][0] is None else 1]
+    def forward(self, x: Tensor) -> tuple[Tensor, Any, list[Any]]:
+        """Return s (R, B) at points (R, B, n) or (1, B, n), and what the layers saved."""
+        h, first = self.first.forward(x.expand(len(self.y_train), -1, -1))
+        rest = []
+        for layer in self.rest:
+            h, saved = layer.forward(h)
+            rest.append(saved)
+        return h.squeeze(2), first, rest
 
     def slope(self, logit: Tensor) -> Tensor:
         """∂f/∂s, of the shape of `logit`; σ(s)σ(−s) does not cancel where a probability is near 1."""
-        return logit.sigmoid() * (-logit).sigmoid() if self.network.sigmoid else torch.ones_like(logit)
+        return logit.sigmoid() * (-logit).sigmoid() if self.sigmoid else torch.ones_like(logit)
 
 
-def _affine(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(R, B, n) by (R, m, n) and (R, m) to (R, B, m)."""
-    return torch.baddbmm(bias[:, None], h, weight.transpose(1, 2))
+def _points(runs: Sequence[Run]) -> list[Tensor]:
+    """Return x_train, y_train, x_test, y_test as `_Stack` keeps them: images, which all runs share, are stored once."""
+    dtype = runs[0].dtype
+    data = [runs[0].data()]
+    shared = True
+    for run in runs[1:]:
+        drawn = run.data()
+        if shared and _same_points([data[0], drawn]):  # so that no second copy outlives this line
+            drawn = drawn._replace(x_train=data[0].x_train, x_test=data[0].x_test)
+        else:
+            shared = False
+        data.append(drawn)
+    return [
+        torch.stack([tensor.to(dtype) for tensor in (group[:1] if shared and name.startswith("x") else group)])
+        for name, group in zip(data[0]._fields, zip(*data, strict=True), strict=True)
+    ]
 
 
-def _convolve(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(R, B, in, H, W) by (R, out, in, k, k) and (R, out) to (R, B, out, H', W')."""
-    runs, points, _, height, width = h.shape
-    side = weight.shape[-1]
-    patches = nn.functional.unfold(h.flatten(0, 1), side).unflatten(0, (runs, points))  # (R, B, in·k·k, H'·W')
-    flat = patches.transpose(1, 2).flatten(2)  # (R, in·k·k, B·H'·W')
-    out = torch.baddbmm(bias[:, :, None], weight.flatten(2), flat)
-    shape = (runs, weight.shape[1], points, height - side + 1, width - side + 1)
-    return out.view(shape).transpose(1, 2)
+def _same_points(data: Sequence[Any]) -> bool:
+    one, other = data
+    return torch.equal(one.x_train, other.x_train) and torch.equal(one.x_test, other.x_test)
 
 
-def _loss(stack: _Stack, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+@dataclass(frozen=True)
+class _State:
+    """The fixed tensors beside the parameters that steps read and write. R runs, n_1 first neurons, m points.
+
+    orders : (R, windows, m') int32, which point is visited when; order : (R, m') that of this window, m' points
+    position : (batch size,) the columns of `order` that the next step takes
+    offsets : (R, 1) where a run's own points begin among those of all, or None if the runs share their points
+    rates : (R, windows) float64, learning rates; rate : (R, 1) that of this window
+    initial, reference : (R, n_1), b_1 before training and before this window
+    shift, spread : (R, n_1) and (R,) float64, Σ(b_1 − reference) and Σ‖b_1 − reference‖² over the window's steps
+    length, largest, path, published, loss, errors : (R,) float64, Σφ, max φ, Σ‖Δb_1‖/α, Σ‖Δb_1‖ε/α, Σℓ and wrong answers over
+        the window's steps
+    """
+
+    orders: Tensor
+    order: Tensor
+    position: Tensor
+    offsets: Tensor | None
+    rates: Tensor
+    rate: Tensor
+    initial: Tensor
+    reference: Tensor
+    shift: Tensor
+    spread: Tensor
+    length: Tensor
+    largest: Tensor
+    path: Tensor
+    published: Tensor
+    loss: Tensor
+    errors: Tensor
+
+    @classmethod
+    def build(cls, stack: _Stack, runs: Sequence[Run], device: str) -> "_State":
+        """Draw the orders of all runs; every other tensor waits for `begin`."""
+        count, points = stack.y_train.shape
+        bias = stack.first.bias
+        rates = torch.tensor([run.setting.training.learning_rates() for run in runs], dtype=torch.float64, device=device)
+        sums = [torch.zeros(count, dtype=torch.float64, device=device) for _ in range(7)]
+        orders = torch.stack([torch.from_numpy(run.order()) for run in runs]).to(device)
+        return cls(
+            orders=orders,
+            order=torch.zeros(count, orders.shape[2], dtype=torch.long, device=device),
+            position=torch.zeros(runs[0].setting.training.batch_size, dtype=torch.long, device=device),
+            offsets=None if len(stack.x_train) < count else points * torch.arange(count, device=device)[:, None],
+            rates=rates,
+            rate=torch.zeros(count, 1, dtype=bias.dtype, device=device),
+            initial=bias.clone(),
+            reference=bias.clone(),
+            shift=torch.zeros_like(bias, dtype=torch.float64),
+            spread=sums[0], length=sums[1], largest=sums[2], path=sums[3], published=sums[4],
+            loss=sums[5], errors=sums[6],
+        )  # fmt: skip
+
+    def begin(self, stack: _Stack, epoch: int) -> None:
+        """Set everything as it is before the first step of an epoch."""
+        self.order.copy_(self.orders[:, epoch])
+        torch.arange(len(self.position), out=self.position)
+        self.rate.copy_(self.rates[:, epoch, None])
+        self.reference.copy_(stack.first.bias)
+        for total in (self.shift, self.spread, self.length, self.largest, self.path, self.published, self.loss, self.errors):
+            total.zero_()
+
+
+def _rehearse(stack: _Stack, state: _State) -> None:
+    """Prepare a step that changes no parameter: one with a rate of zero."""
+    state.begin(stack, 0)
+    state.rate.zero_()
+
+
+def _loss(sigmoid: bool, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ℓ, ∂ℓ/∂s, log|∂ℓ/∂f| and whether the class is wrong (NaN in regression), (R, B) each; see the reference engine."""
-    if not stack.network.sigmoid:
+    if not sigmoid:
         residual = s - y
         return residual.square() / 2, residual, residual.abs().log(), torch.full_like(s, torch.nan)
     values = -nn.functional.logsigmoid((2 * y - 1) * s)
     return values, s.sigmoid() - y, values, ((s > 0) != (y > 0.5)).to(s)
 
 
-def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size: int, tested: bool, probed: bool) -> Tensor:
-    """Train one epoch and return its statistics, (statistics, R), in the order of `STATISTICS`."""
-    order = stack.order[:, epoch]
-    points = order.shape[1]
-    runs = torch.arange(len(order), device=order.device)[:, None]
-    zero = torch.zeros_like(rate)
-    length, largest, path, loss, errors, published = (zero.clone() for _ in range(6))
-    reference = stack.bias().detach().clone()
-    shift = torch.zeros_like(reference, dtype=torch.float64)
-    spread = zero.clone()
-    batches = order.split(batch_size, dim=1)
-    for batch in batches:
-        deviation = (stack.bias().detach() - reference).double()
-        shift += deviation
-        spread += deviation.square().sum(1)
-        phi, update, epsilon, values, wrong = _step(stack, rate, stack.x_train[runs, batch], stack.y_train[runs, batch])
-        length += phi
-        largest = torch.maximum(largest, phi)
-        path += rate * update
-        published += update * epsilon
-        loss += values.double().sum(1)
-        errors += wrong.double().sum(1)
-    steps = len(batches)
-    absent = torch.full_like(rate, torch.nan)
+def _step(stack: _Stack, state: _State, size: int) -> None:
+    """Make one step of every run on its next `size` points, and add up what it measured before its update."""
+    bias = stack.first.bias
+    deviation = bias - state.reference
+    state.shift.add_(deviation)
+    distance = torch.linalg.vector_norm(deviation, dim=1, dtype=torch.float64)
+    state.spread.addcmul_(distance, distance)
+
+    points = state.order.index_select(1, state.position[:size])
+    state.position.add_(size)
+    y = stack.y_train.gather(1, points)
+    rows = points if state.offsets is None else points + state.offsets
+    x = stack.x_train.flatten(0, 1).index_select(0, rows.flatten()).unflatten(0, rows.shape)
+    s, first, rest = stack.forward(x)
+    values, slope, log_epsilon, wrong = _loss(stack.sigmoid, s, y)
+    state.loss.add_(values.sum(1, dtype=torch.float64))
+    state.errors.add_(wrong.sum(1, dtype=torch.float64))
+
+    scale = slope * (state.rate / size)
+    g = torch.ones_like(s)[..., None]
+    for layer, saved in zip(reversed(stack.rest), reversed(rest), strict=True):
+        below = layer.backward(g, saved)
+        layer.descend(g, saved, scale)
+        g = below
+    stack.first.descend(g, first, scale)
+
+    steep = stack.slope(s)
+    if size == 1:  # one point is its batch's mean, whose norm needs no sum
+        norm = g.norm(dim=(1, 2))
+        phi, update = steep[:, 0] * norm, slope[:, 0].abs() * norm
+    else:
+        weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1).copysign(slope)
+        phi = torch.bmm((weight * steep)[:, None], g).norm(dim=(1, 2))
+        update = torch.bmm(slope[:, None], g).norm(dim=(1, 2)) / size
+    state.length.add_(phi)
+    state.largest.copy_(torch.maximum(state.largest, phi))
+    state.path.add_(update)
+    state.published.add_(update * log_epsilon.double().exp().mean(1))
+
+
+def _row(stack: _Stack, state: _State, steps: int, tested: bool, probed: bool) -> Tensor:
+    """Return the statistics of an epoch whose steps are made, (statistics, R), in the order of `STATISTICS`."""
+    rate = state.rate[:, 0].double()
+    points = state.order.shape[1]
+    unknown = torch.full_like(state.loss, torch.nan)
     row = {
-        "trajectory_length": length,
-        "trajectory_max": largest,
-        "bias_variance": (spread / steps - (shift / steps).square().sum(1)) / rate.square(),
-        "distance_to_init": (stack.bias().detach() - initial).double().norm(dim=1),
-        "update_sum": path,
-        "train_loss": loss / points,
-        "test_loss": absent,
-        "train_error": errors / points,
-        "test_error": absent,
-        "lipschitz_mean": absent,
-        "lipschitz_max": absent,
-        "published_length": published if stack.network.sigmoid else absent,
+        "trajectory_length": state.length,
+        "trajectory_max": state.largest,
+        "bias_variance": (state.spread / steps - (state.shift / steps).square().sum(1)) / rate.square(),
+        "distance_to_init": (stack.first.bias - state.initial).double().norm(dim=1),
+        "update_sum": rate * state.path,
+        "train_loss": state.loss / points,
+        "test_loss": unknown,
+        "train_error": state.errors / points,
+        "test_error": unknown,
+        "lipschitz_mean": unknown,
+        "lipschitz_max": unknown,
+        "published_length": state.published if stack.sigmoid else unknown,
     }
     if tested:
         test, test_wrong = _test(stack)
@@ -217,51 +338,26 @@ def _epoch(stack: _Stack, epoch: int, rate: Tensor, initial: Tensor, batch_size:
     return torch.stack([row[name] for name in STATISTICS])
 
 
-def _step(stack: _Stack, rate: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Make one step on (R, B) points; return φ, ‖Δb_1‖/α and ε, (R,) float64, and ℓ and whether the class is wrong, (R, B)."""
-    z = stack.first(x)
-    s = stack.logit(z)
-    values, slope, log_epsilon, wrong = _loss(stack, s.detach(), y)
-    if s.shape[1] == 1:  # ∂ℓ/∂θ is ∂s/∂θ times a number a run: one backward pass gives both g and the update
-        *gradients, h = torch.autograd.grad(s.sum(), [*stack.parameters, z])
-        scales = [slope.view(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients]
-        gradients = [scale * gradient for scale, gradient in zip(scales, gradients, strict=True)]
-    else:
-        (h,) = torch.autograd.grad(s.sum(), z, retain_graph=True)
-        gradients = list(torch.autograd.grad(s, stack.parameters, slope / s.shape[1]))
-    with torch.no_grad():
-        for parameter, gradient in zip(stack.parameters, gradients, strict=True):
-            parameter.sub_(rate.to(gradient).view(-1, *[1] * (gradient.ndim - 1)) * gradient)
-    weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1) * torch.where(slope < 0, -1.0, 1.0).to(s)
-    phi = ((weight * stack.slope(s.detach()))[..., None] * h).sum(1).norm(dim=1)
-    update = (slope[..., None] * h).mean(1).norm(dim=1)
-    epsilon = log_epsilon.double().exp().mean(1)
-    return phi.double(), update.double(), epsilon, values, wrong
-
-
-def _chunks(stack: _Stack, x: Tensor) -> list[slice]:
-    """Slices of the points of `x`, (R, m, n), small enough for a forward and backward pass over all runs at once."""
-    size = max(1, _ENTRIES_AT_ONCE // (x.shape[0] * x.shape[2]))
-    return [slice(start, start + size) for start in range(0, x.shape[1], size)]
+def _chunks(stack: _Stack, x: Tensor) -> tuple[Tensor, ...]:
+    """Split points (1 or R, m, n) into pieces small enough for a forward and backward pass over all runs at once."""
+    size = max(1, _ENTRIES_AT_ONCE[x.device.type] // (stack.y_train.shape[0] * stack.entries))
+    return x.split(size, dim=1)
 
 
 def _test(stack: _Stack) -> tuple[Tensor, Tensor]:
     """Return loss and error at the test points, (R, k) each."""
-    parts = []
-    with torch.no_grad():
-        for part in _chunks(stack, stack.x_test):
-            s = stack.logit(stack.first(stack.x_test[:, part]))
-            values, _, _, wrong = _loss(stack, s, stack.y_test[:, part])
-            parts.append((values, wrong))
-    return torch.cat([values for values, _ in parts], dim=1), torch.cat([wrong for _, wrong in parts], dim=1)
+    s = torch.cat([stack.forward(part)[0] for part in _chunks(stack, stack.x_test)], dim=1)
+    values, _, _, wrong = _loss(stack.sigmoid, s, stack.y_test)
+    return values, wrong
 
 
 def _local_lipschitz(stack: _Stack) -> Tensor:
     """Return λ at the training points, (R, m)."""
     parts = []
     for part in _chunks(stack, stack.x_train):
-        x = stack.x_train[:, part].detach().requires_grad_()
-        s = stack.logit(stack.first(x))
-        (gradient,) = torch.autograd.grad(s.sum(), x)
-        parts.append(stack.slope(s.detach()) * gradient.norm(dim=2))
+        s, first, rest = stack.forward(part)
+        g = torch.ones_like(s)[..., None]
+        for layer, saved in zip(reversed(stack.rest), reversed(rest), strict=True):
+            g = layer.backward(g, saved)
+        parts.append(stack.slope(s) * stack.first.backward(g, first).norm(dim=2))
     return torch.cat(parts, dim=1)
