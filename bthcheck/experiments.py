@@ -185,6 +185,17 @@ SINUSOIDS = Experiment(
 )
 """Figures 1a–c and 2a–b of the paper at full scale: 4 frequencies × 10 seeds × 3000 epochs of 100 steps."""
 
+REGIONS = Experiment(
+    name="regions",
+    task=Sinusoid(train=200),
+    vary="frequency",
+    levels=(0.5,),
+    network=MLP((10, 10, 32, 1)),
+    training=Training(epochs=1000),
+    seeds=tuple(range(5)),
+)
+"""The networks of the appendix's region plots (Figure 6): one frequency, 200 points, 1000 epochs."""
+
 
 def at_profile(experiment: Experiment, profile: str) -> Experiment:
     """Return the size of `experiment` that a profile asks for.
