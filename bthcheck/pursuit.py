@@ -114,11 +114,13 @@ class BasisPursuit:
         size = np.abs(coefficients)
         rounding = self.columns.shape[1] * np.finfo(float).eps * np.abs(self.columns).max(initial=0.0)
         residual = np.abs(self.columns @ coefficients - targets).max(axis=0, initial=0.0) + rounding * size.sum(axis=0)
-        outcome[residual > FIT] = Outcome.UNDECIDED
+        outcome[(outcome == Outcome.SOLVED) & (residual > FIT)] = Outcome.UNDECIDED
         unknown = outcome != Outcome.SOLVED
         coefficients[:, unknown] = residual[unknown] = np.nan
         nonzeros = (np.abs(coefficients) > NONZERO).sum(axis=0)
-        return Solutions(outcome, coefficients, self.weights @ np.abs(coefficients) + 0 * residual, residual, nonzeros)
+        value = self.weights @ np.abs(coefficients)
+        value[unknown] = np.nan
+        return Solutions(outcome, coefficients, value, residual, nonzeros)
 
     def _minimal(self, some: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """Return the cheapest solution given the shortest one, or None where the solver does not find it."""
