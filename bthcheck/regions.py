@@ -154,12 +154,14 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
     slopes = np.asarray(slopes, float)
     if slopes.shape != (len(x_train),):
         raise ValueError(f"slopes must be one number a training point, ({len(x_train)},), got shape {slopes.shape}")
-    # Points of one pattern make one column. The lowest of their constants gives the lowest bound.
-    lowest, highest = np.full(len(distinct), np.inf), np.zeros(len(distinct))
-    np.minimum.at(lowest, column, slopes)
-    np.maximum.at(highest, column, steep)
+    order = np.lexsort((slopes, column))  # points of one pattern make one column; the flattest of them bounds lowest
+    chosen = order[np.unique(column[order], return_index=True)[1]]
+    lowest, error = slopes[chosen], steep[chosen] * chain
     with np.errstate(divide="ignore", over="ignore"):
         xi = float(0.25 / steep.min()) if network.sigmoid else 1.0  # the least f(1 − f) is μ(1 − μ)
+    if not math.isfinite(xi):  # f is 0 or 1 to all digits at a training point
+        unknown = np.full(len(patterns), np.nan)
+        return Bounds(np.full(len(patterns), Status.UNDECIDED), unknown, np.zeros(len(patterns), int), unknown, 0)
     unit = gamma([first_weight(network)] + [weight for weight, _ in network.layers()[1:] if weight is not None])
     flattest = 0.25 if network.sigmoid else 1.0
 
@@ -174,7 +176,7 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
     bound, tolerance = np.full((2, len(patterns)), np.nan)
     nonzeros = occupied.astype(int)
     bound[occupied] = xi * lowest[holder[occupied]]
-    tolerance[occupied] = unit * (flattest + xi * highest[holder[occupied]]) * chain[holder[occupied]]
+    tolerance[occupied] = unit * (flattest * chain + xi * error)[holder[occupied]]
     everything = np.full((1, patterns.shape[1]), 255, np.uint8)  # all neurons on: nothing is steeper
     steepest = float(np.linalg.norm(pattern_gradients(network, everything, absolute=True)))
     for part in _chunks(np.flatnonzero(~occupied), math.prod(widths)):
@@ -183,13 +185,10 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
         bound[part] = xi * solutions.value
         nonzeros[part] = solutions.nonzeros
         own = np.linalg.norm(pattern_gradients(network, patterns[part], absolute=True), axis=1)
-        combined = (highest * chain)[alive] @ np.abs(solutions.coefficients)
+        combined = error[alive] @ np.abs(solutions.coefficients)
         # ∇f errs by γ times the same products of absolute values, and s − S k by what the solution leaves over.
         tolerance[part] = unit * (flattest * own + xi * combined) + flattest * steepest * solutions.residual
     tolerance += (len(distinct) + 10) * np.finfo(float).eps * bound  # the sum, ξ and the derivatives of the sigmoid
-    vain = ~np.isfinite(bound) & (status != Status.INFEASIBLE)  # ξ overflows where the network is certain
-    status[vain], nonzeros[vain] = Status.UNDECIDED, 0
-    bound[vain] = tolerance[vain] = np.nan
     return Bounds(status, bound, nonzeros, tolerance, pursuit.programs)
 
 
