@@ -192,7 +192,7 @@ REGIONS = Experiment(
     levels=(0.5,),
     network=MLP((10, 10, 32, 1)),
     training=Training(epochs=1000),
-    seeds=tuple(range(5)),
+    seeds=tuple(range(10)),
 )
 """The networks of the appendix's region plots (Figure 6): one frequency, 200 points, 1000 epochs."""
 

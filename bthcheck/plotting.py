@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -37,7 +37,7 @@ def curves(
     values : dimensions (`along`, "seed", "epoch"); epochs without a value (NaN) are left out
     windows : label → (first, last) epoch, shaded
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         values = values.dropna("epoch", how="all")
         values = values.isel(epoch=_thinned(values.sizes["epoch"]))
@@ -65,7 +65,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
     ----------
     values : dimensions (`along`, "seed")
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         table = values.transpose("seed", along).values
         positions = np.arange(table.shape[1])
@@ -89,7 +89,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
 
 def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> Figure:
     """Draw one quantity against another, a colour a level and a thin line a seed; both of dimensions (`along`, "seed")."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         axes.plot(first.transpose(along, "seed"), second.transpose(along, "seed"), color="0.75", linewidth=0.6)
         for level, color in _colors(first, along):
@@ -104,7 +104,7 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
 
 def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -> Figure:
     """Draw how far bounds exceed what they bound, a cumulative curve each; 1 is a bound that is met."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         for label, ratio in ratios.items():
             finite = np.sort(ratio[np.isfinite(ratio) & (ratio > 0)])
@@ -118,7 +118,7 @@ def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -
 
 def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
     """Draw standardised deviations as histograms against the standard normal density."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         grid = np.linspace(-4, 4, 161)
         for label, values in scores.items():
@@ -132,7 +132,7 @@ def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, the same bytes for the same figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 

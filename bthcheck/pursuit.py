@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import qr
 from scipy.optimize import linprog
 
@@ -24,6 +25,7 @@ FIT = 1e-9
 """Largest entry of |S k − s| of a solution."""
 GAP = 1e-6
 """Largest relative distance between the value of a solution and the dual bound that shows it is minimal."""
+_PROGRAM_SIZE = 2**20  # entries of the programs that are solved in one call
 
 
 class Outcome(IntEnum):
@@ -58,7 +60,7 @@ class BasisPursuit:
     ----------
     columns : S, (N, m); m may be 0
     weights : w, (m,), not negative
-    max_iterations : of the LP solver, for each target; None for its own limit
+    max_iterations : of the LP solver, a program; None for its own limit
 
     Raises
     ------
@@ -76,7 +78,7 @@ class BasisPursuit:
         if not (np.isfinite(self.weights) & (self.weights >= 0)).all():
             raise ValueError("weights must be finite numbers of at least 0")
         self.max_iterations = max_iterations
-        self.programs = 0  # linear programs solved so far
+        self.programs = 0  # solved so far
         left, sigma, right = np.linalg.svd(self.columns, full_matrices=False)
         self.rank = int((sigma > RANK * sigma.max(initial=0.0)).sum())
         self._basis = left[:, : self.rank]
@@ -105,12 +107,15 @@ class BasisPursuit:
         outcome[distance <= INSIDE * norm] = Outcome.SOLVED  # also a target of zeros, whose distance is 0
 
         coefficients = np.full((self.columns.shape[1], targets.shape[1]), np.nan)
-        for number in np.flatnonzero(outcome == Outcome.SOLVED):
-            solution = self._minimal(self._inverse @ inside[:, number], targets[:, number])
-            if solution is None:
+        solved = np.flatnonzero(outcome == Outcome.SOLVED)
+        shortest = self._inverse @ inside[:, solved]
+        cheapest = self._cheapest(shortest[self.dependent])
+        for number, some, part in zip(solved, shortest.T, cheapest, strict=True):
+            if part is None:
                 outcome[number] = Outcome.UNDECIDED
             else:
-                coefficients[:, number] = solution
+                some[self.dependent] = part
+                coefficients[:, number] = self._refined(some, targets[:, number])
         size = np.abs(coefficients)
         rounding = self.columns.shape[1] * np.finfo(float).eps * np.abs(self.columns).max(initial=0.0)
         residual = np.abs(self.columns @ coefficients - targets).max(axis=0, initial=0.0) + rounding * size.sum(axis=0)
@@ -122,27 +127,47 @@ class BasisPursuit:
         value[unknown] = np.nan
         return Solutions(outcome, coefficients, value, residual, nonzeros)
 
-    def _minimal(self, some: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-        """Return the cheapest solution given the shortest one, or None where the solver does not find it."""
-        part = some[self.dependent]
-        if np.abs(part).max(initial=0.0) <= NONZERO:  # the dependent columns are not needed, and free columns have no choice
-            return self._refined(some, target)
+    def _cheapest(self, parts: np.ndarray) -> list[np.ndarray | None]:
+        """Return the cheapest coefficients of the dependent columns that make what each of `parts`, (., t), makes, or None."""
+        needed = np.abs(parts).max(axis=0, initial=0.0) > NONZERO  # else they cost nothing, and free columns have no choice
+        distinct, which = np.unique(np.round(parts[:, needed], 9) + 0.0, axis=1, return_inverse=True)
+        most = max(1, _PROGRAM_SIZE // max(1, self._rows.size))
+        programs: list[np.ndarray | None] = []
+        for start in range(0, distinct.shape[1], most):
+            programs += self._programs(distinct[:, start : start + most])
+        cheapest: list[np.ndarray | None] = [np.zeros(len(parts))] * parts.shape[1]
+        for number, program in zip(np.flatnonzero(needed), which.ravel(), strict=True):
+            cheapest[number] = programs[program]
+        return cheapest
+
+    def _programs(self, parts: np.ndarray) -> list[np.ndarray | None]:
+        """Solve a program a column of `parts`, all in one call, because a call takes longer than what it calls.
+
+        If the solver does not call all of them optimal, each is solved by itself. A dual of the same value shows each minimal.
+        """
+        count = parts.shape[1]
         scale = self.weights[self.dependent].max() or 1.0  # the solver's tolerances are absolute
-        costs = np.tile(self.weights[self.dependent] / scale, 2)
-        right = self._rows @ part
+        weights = self.weights[self.dependent] / scale
+        right = self._rows @ parts
         options: dict[str, object] = {"presolve": False}  # which takes longer than solving
         if self.max_iterations is not None:
-            options["maxiter"] = self.max_iterations
-        self.programs += 1
-        result = linprog(costs, A_eq=np.hstack([self._rows, -self._rows]), b_eq=right, method="highs-ds", options=options)
+            options["maxiter"] = self.max_iterations * count
+        result = linprog(
+            np.tile(weights, 2 * count),
+            A_eq=sparse.kron(sparse.eye_array(count), np.hstack([self._rows, -self._rows]), format="csc"),
+            b_eq=right.T.ravel(),
+            method="highs-ds",
+            options=options,
+        )
         if result.status != 0:
-            return None
-        positive, negative = np.split(result.x, 2)
-        solution = some.copy()
-        solution[self.dependent] = positive - negative
-        solution = self._refined(solution, target)
-        value, dual = costs[: len(part)] @ np.abs(solution[self.dependent]), right @ result.eqlin.marginals
-        return solution if abs(value - dual) <= GAP * (1 + value) else None
+            return [None] if count == 1 else [self._programs(part[:, None])[0] for part in parts.T]
+        self.programs += count
+        positive, negative = result.x.reshape(count, 2, -1).transpose(1, 2, 0)
+        solutions = positive - negative
+        value = weights @ np.abs(solutions)
+        dual = (right * result.eqlin.marginals.reshape(count, -1).T).sum(axis=0)
+        minimal = np.abs(value - dual) <= GAP * (1 + value)
+        return [solution if shown else None for solution, shown in zip(solutions.T, minimal, strict=True)]
 
     def _refined(self, solution: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Fit the coefficients above `NONZERO` anew, by least squares in full precision; the others are 0."""

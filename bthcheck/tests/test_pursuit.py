@@ -108,6 +108,41 @@ def test_a_program_that_the_solver_gives_up_on_is_not_decided():
     assert not solutions.nonzeros.any()
 
 
+def test_one_hard_program_leaves_the_others_decided(monkeypatch):
+    generator = np.random.default_rng(1)
+    columns = (generator.random((12, 30)) < 0.5).astype(float)
+    targets = columns @ generator.standard_normal((30, 4))
+    whole = BasisPursuit(columns, np.ones(30)).solve(targets)
+    calls = []
+
+    def gives_up_on_all_and_on_the_third(costs, **options):
+        result = linprog(costs, **options)
+        calls.append(len(costs))
+        if len(calls) in (1, 4):
+            result.status = 4
+        return result
+
+    monkeypatch.setattr("bthcheck.pursuit.linprog", gives_up_on_all_and_on_the_third)
+    solutions = BasisPursuit(columns, np.ones(30)).solve(targets)
+    assert calls == [240, 60, 60, 60, 60]
+    assert sorted(solutions.outcome) == [Outcome.SOLVED] * 3 + [Outcome.UNDECIDED]
+    solved = solutions.outcome == Outcome.SOLVED
+    np.testing.assert_allclose(solutions.value[solved], whole.value[solved], rtol=1e-9)
+
+
+def test_a_solution_without_a_matching_dual_is_not_decided(monkeypatch):
+    columns, weights = np.array([[1.0, 1, 0], [0, 1, 1]]), np.ones(3)
+
+    def not_minimal(*arguments, **options):
+        result = linprog(*arguments, **options)
+        result.x = np.array([1.0, 0, 1, 0, 0, 0])  # (1, 0, 1) makes (1, 1) at a cost of 2, where column two makes it at 1
+        return result
+
+    monkeypatch.setattr("bthcheck.pursuit.linprog", not_minimal)
+    outcome = BasisPursuit(columns, weights).solve(np.array([[1.0], [1]])).outcome
+    assert outcome.tolist() == [Outcome.UNDECIDED]
+
+
 def test_a_target_neither_inside_nor_outside_is_not_decided():
     columns = np.array([[1.0, 0], [0, 1], [0, 0]])
     targets = np.array([[1, 1, 1], [1, 1, 1], [1e-12, 1e-8, 1e-3]])

@@ -252,7 +252,7 @@ def test_a_program_without_an_answer_is_not_a_bound(monkeypatch):
     monkeypatch.setattr("bthcheck.pursuit.linprog", gives_up)
     bounds = regions.pattern_bounds(network, x_train, patterns)
     undecided = bounds.status == Status.UNDECIDED
-    assert undecided.sum() == solved.programs
+    assert undecided.sum() >= solved.programs
     assert np.isnan(bounds.bound[undecided]).all()
     assert not bounds.nonzeros[undecided].any()
     np.testing.assert_array_equal(bounds.bound[~undecided], solved.bound[~undecided])
