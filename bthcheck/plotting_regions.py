@@ -72,7 +72,7 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
         for axes, values, label in zip(
             figure.subplots(1, 2),
             (100 * changed, gamma),
-            ("training points that change pattern (%)", "γ: largest change of a slope"),
+            ("points that change pattern (%)", "γ: largest change of a slope"),
             strict=True,
         ):
             table = values.transpose("learning_rate", "seed")

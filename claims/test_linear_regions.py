@@ -83,8 +83,9 @@ def test_slopes_between_training_points(train, evidence, max_examples, max_netwo
         area = np.mean([float(one.points[one.status != Status.OCCUPIED].sum() / one.points.sum()) for one in surveys])
         evidence.note(
             f"After {epochs} epochs {empty / sum(count.values()):.0%} of the regions hold no training point ({area:.0%} of the"
-            f" grid); for {count[Status.BOUNDED] / empty:.0%} of these s(x) is a combination, {count[Status.UNDECIDED]} are not"
-            f" decided. The bound is {np.median(loose):.1f} times λ (median; nine in ten below {np.quantile(loose, 0.9):.0f}),"
+            f" grid); for {count[Status.BOUNDED] / empty:.0%} of these s(x) is a combination, of"
+            f" {max(int(one.nonzeros.max()) for one in surveys)} patterns at most; {count[Status.UNDECIDED]} are not decided."
+            f" The bound is {np.median(loose):.1f} times λ (median; nine in ten below {np.quantile(loose, 0.9):.0f}),"
             f" the product of norms {np.median(product):.0f} times; Theorem 2 is the lower of the two in"
             f" {np.mean(bound < norms):.0%}."
         )
