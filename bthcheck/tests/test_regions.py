@@ -13,6 +13,7 @@ from bthcheck import lipschitz, regions
 from bthcheck.experiments import REGIONS
 from bthcheck.falsify import examples
 from bthcheck.networks import CNN, MLP, Network
+from bthcheck.pursuit import BasisPursuit
 from bthcheck.regions import Status
 from bthcheck.training.streams import stream
 
@@ -151,6 +152,33 @@ def test_no_slope_exceeds_its_bound(example):
     np.testing.assert_array_equal(known, (bounds.status == Status.OCCUPIED) | (bounds.status == Status.BOUNDED))
     slope = lipschitz.local_lipschitz(network, x).numpy()
     assert (slope[known] <= (bounds.bound + bounds.tolerance)[known]).all()
+
+
+def ramps():
+    """f = relu(x + 1) − relu(1 − x): one neuron on at either side, both between −1 and 1, where the slope is 2."""
+    network = MLP((1, 2, 1), "trained").build().double()
+    with torch.no_grad():
+        for parameter, values in zip(network.parameters(), ([[1.0], [-1]], [1.0, 1], [[1.0, -1]], [0.0]), strict=True):
+            parameter.copy_(torch.tensor(values))
+    return network, torch.tensor([[-2.0], [2], [3]]).double(), torch.zeros(1, 1).double()
+
+
+def test_a_bound_in_closed_form_that_is_met():
+    network, x_train, x = ramps()
+    bounds = regions.pattern_bounds(network, x_train, regions.activation_patterns(network, x))
+    assert bounds.status[0] == Status.BOUNDED
+    assert bounds.bound[0] == pytest.approx(2, abs=1e-15)  # (1, 1) = (1, 0) + (0, 1), slopes 1 and 1
+    assert bounds.nonzeros[0] == 2
+    assert 0 < bounds.tolerance[0] < 1e-13
+
+
+def test_the_tolerance_covers_what_a_solution_leaves_over(monkeypatch):
+    network, x_train, x = ramps()
+    monkeypatch.setattr(BasisPursuit, "_refined", lambda self, solution, target: solution * (1 - 1e-10))
+    bounds = regions.pattern_bounds(network, x_train, regions.activation_patterns(network, x))
+    assert bounds.bound[0] < 2 - 1e-10
+    assert bounds.bound[0] + bounds.tolerance[0] >= 2
+    assert bounds.tolerance[0] < 1e-9
 
 
 def test_points_of_one_pattern_count_with_their_lowest_slope():
