@@ -27,7 +27,7 @@ def test_phi_is_that_of_the_reference_engine():
         after = epoch.network
     np.testing.assert_allclose(after.first.bias.detach(), trace.bias[-1], rtol=1e-12)
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))  # it was a copy
-    assert epoch.sigma == pytest.approx(float(torch.linalg.matrix_norm(after.first.weight, ord=2)))
+    assert epoch.sigma == pytest.approx(float(torch.linalg.matrix_norm(after.first.weight.detach(), ord=2)))
 
 
 @pytest.mark.parametrize("rate", [0.01, 1e-6])
