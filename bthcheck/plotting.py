@@ -1,5 +1,6 @@
 """Every figure, a function each: takes labelled arrays, returns a matplotlib Figure. None of them touches pyplot's state."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-STYLE: Any = {
+_STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -37,7 +38,7 @@ def curves(
     values : dimensions (`along`, "seed", "epoch"); epochs without a value (NaN) are left out
     windows : label → (first, last) epoch, shaded
     """
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_STYLE):
         figure, axes = _figure()
         values = values.dropna("epoch", how="all")
         values = values.isel(epoch=_thinned(values.sizes["epoch"]))
@@ -65,7 +66,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
     ----------
     values : dimensions (`along`, "seed")
     """
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_STYLE):
         figure, axes = _figure()
         table = values.transpose("seed", along).values
         positions = np.arange(table.shape[1])
@@ -89,7 +90,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
 
 def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> Figure:
     """Draw one quantity against another, a colour a level and a thin line a seed; both of dimensions (`along`, "seed")."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_STYLE):
         figure, axes = _figure()
         axes.plot(first.transpose(along, "seed"), second.transpose(along, "seed"), color="0.75", linewidth=0.6)
         for level, color in _colors(first, along):
@@ -104,7 +105,7 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
 
 def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -> Figure:
     """Draw how far bounds exceed what they bound, a cumulative curve each; 1 is a bound that is met."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_STYLE):
         figure, axes = _figure()
         for label, ratio in ratios.items():
             finite = np.sort(ratio[np.isfinite(ratio) & (ratio > 0)])
@@ -118,7 +119,7 @@ def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -
 
 def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
     """Draw standardised deviations as histograms against the standard normal density."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_STYLE):
         figure, axes = _figure()
         grid = np.linspace(-4, 4, 161)
         for label, values in scores.items():
@@ -132,8 +133,13 @@ def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, the same bytes for the same figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(_STYLE):
         figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def style(**changes: Any) -> AbstractContextManager[None]:
+    """Draw as all figures of a report are drawn, but for some of Matplotlib's settings, dots in their names as underscores."""
+    return matplotlib.rc_context(_STYLE | {name.replace("_", "."): value for name, value in changes.items()})
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LinearLocator, MaxNLocator
 
-from bthcheck.plotting import STYLE
+from bthcheck.plotting import style
 from bthcheck.regions import Status
 
 _INFEASIBLE = "0.78"
@@ -66,7 +66,7 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
     changed : ("learning_rate", "seed"), share of the training points
     gamma : ("learning_rate", "seed"), largest relative change of a slope
     """
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure = Figure(figsize=(5.6, 2.8))
         figure.subplots_adjust(left=0.11, right=0.97, bottom=0.19, top=0.94, wspace=0.34)
         for axes, values, label in zip(
@@ -84,7 +84,7 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    with matplotlib.rc_context(STYLE | {"axes.grid": False, "font.size": 7}):
+    with style(axes_grid=False, font_size=7):
         figure = Figure(figsize=(7.4, 4.6))
         figure.subplots_adjust(left=0.05, right=0.96, bottom=0.06, top=0.95, wspace=0.34, hspace=0.22)
         panels = list(figure.subplots(2, 3).ravel())
