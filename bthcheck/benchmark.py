@@ -33,11 +33,11 @@ def main() -> None:
     print(f"{facts['processor']}; Python {platform.python_version()}, torch {facts['torch']}, numba {facts['numba']}")
     print("MLP 10-10-32-32-32-1 at batch size 1 with all statistics, one thread each, in turn:")
     _step()
-    _regions()
     with tempfile.TemporaryDirectory() as folder:
         _whole_experiment(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         _claims(Path(folder))
+    _regions()
 
 
 def _step(rounds: int = 5) -> None:
