@@ -61,6 +61,37 @@ def _step(rounds: int = 5) -> None:
     _line("ratio", f"{statistics.median(ratios):.0f} ({min(ratios):.0f} to {max(ratios):.0f})", "at least 500")
 
 
+def _whole_experiment(folder: Path) -> None:
+    environment = {
+        **os.environ, "NUMBA_CACHE_DIR": str(folder / "numba"), "BENCH_CACHE": str(folder / "runs"), "BENCH_CORES": str(CORES),
+    }  # fmt: skip
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", _WHOLE], check=True, env=environment)
+    seconds = time.perf_counter() - start
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
+    print(f"4 frequencies × 10 seeds × 3000 epochs, nothing cached or compiled, {CORES} of {available_threads()} cores:")
+    _line("whole process", f"{seconds:.1f} s", "at most 20 s")
+    _line("peak memory", f"{peak:.2f} GB", "at most 1.5 GB")
+
+
+def _claims(folder: Path) -> None:
+    root = Path(__file__).parents[1]
+    if not (root / "claims").is_dir():
+        print("pytest claims -n 4: not measured, the claims are not installed beside the package")
+        return
+    command = [sys.executable, "-m", "pytest", "claims", "-n", "4", "-q", "--results-dir", str(folder / "reports")]
+    command += ["--cache-dir", str(folder / "runs")]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "numba")}
+    print("pytest claims -n 4:")
+    for label, target in (("cold", "at most 120 s"), ("warm", "at most 20 s")):
+        start = time.perf_counter()
+        process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - start
+        last = process.stdout.strip().splitlines()[-1].strip("= ")
+        _line(label, f"{seconds:.1f} s", f"{target}; {last}")
+
+
 def _regions(rounds: int = 5, sample: int = 40) -> None:
     import numpy as np
     import torch
@@ -97,37 +128,6 @@ def _regions(rounds: int = 5, sample: int = 40) -> None:
     print(f"regions of MLP 10-10-32-1 on a {grid}, {found.sizes['region']} of them, with all bounds of Theorem 2, one thread:")
     _line("grid", f"{statistics.median(seconds):.3f} s", "at most 10 s")
     _line("naive", f"{naive:.0f} s", f"one program a grid point, from a sample of {sample}")
-
-
-def _whole_experiment(folder: Path) -> None:
-    environment = {
-        **os.environ, "NUMBA_CACHE_DIR": str(folder / "numba"), "BENCH_CACHE": str(folder / "runs"), "BENCH_CORES": str(CORES),
-    }  # fmt: skip
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", _WHOLE], check=True, env=environment)
-    seconds = time.perf_counter() - start
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
-    print(f"4 frequencies × 10 seeds × 3000 epochs, nothing cached or compiled, {CORES} of {available_threads()} cores:")
-    _line("whole process", f"{seconds:.1f} s", "at most 20 s")
-    _line("peak memory", f"{peak:.2f} GB", "at most 1.5 GB")
-
-
-def _claims(folder: Path) -> None:
-    root = Path(__file__).parents[1]
-    if not (root / "claims").is_dir():
-        print("pytest claims -n 4: not measured, the claims are not installed beside the package")
-        return
-    command = [sys.executable, "-m", "pytest", "claims", "-n", "4", "-q", "--results-dir", str(folder / "reports")]
-    command += ["--cache-dir", str(folder / "runs")]
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "numba")}
-    print("pytest claims -n 4:")
-    for label, target in (("cold", "at most 120 s"), ("warm", "at most 20 s")):
-        start = time.perf_counter()
-        process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - start
-        last = process.stdout.strip().splitlines()[-1].strip("= ")
-        _line(label, f"{seconds:.1f} s", f"{target}; {last}")
 
 
 def _line(label: str, value: str, target: str = "") -> None:
