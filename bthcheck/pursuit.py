@@ -165,8 +165,9 @@ class BasisPursuit:
         positive, negative = result.x.reshape(count, 2, -1).transpose(1, 2, 0)
         solutions = positive - negative
         value = weights @ np.abs(solutions)
-        dual = (right * result.eqlin.marginals.reshape(count, -1).T).sum(axis=0)
-        minimal = np.abs(value - dual) <= GAP * (1 + value)
+        prices = result.eqlin.marginals.reshape(count, -1).T  # no column is worth more than it costs, or they prove nothing
+        fair = (np.abs(self._rows.T @ prices) <= weights[:, None] + GAP).all(axis=0)
+        minimal = fair & (np.abs(value - (right * prices).sum(axis=0)) <= GAP * (1 + value))
         return [solution if shown else None for solution, shown in zip(solutions.T, minimal, strict=True)]
 
     def _refined(self, solution: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -130,12 +130,15 @@ def test_one_hard_program_leaves_the_others_decided(monkeypatch):
     np.testing.assert_allclose(solutions.value[solved], whole.value[solved], rtol=1e-9)
 
 
-def test_a_solution_without_a_matching_dual_is_not_decided(monkeypatch):
+@pytest.mark.parametrize("inflated", [False, True])
+def test_a_solution_without_a_dual_that_proves_it_is_not_decided(monkeypatch, inflated):
     columns, weights = np.array([[1.0, 1, 0], [0, 1, 1]]), np.ones(3)
 
     def not_minimal(*arguments, **options):
         result = linprog(*arguments, **options)
         result.x = np.array([1.0, 0, 1, 0, 0, 0])  # (1, 0, 1) makes (1, 1) at a cost of 2, where column two makes it at 1
+        if inflated:  # a dual of that value, which prices column two above its cost
+            result.eqlin.marginals = result.eqlin.marginals * 2
         return result
 
     monkeypatch.setattr("bthcheck.pursuit.linprog", not_minimal)
