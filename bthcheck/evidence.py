@@ -201,7 +201,7 @@ def inequality(
     if left.size == 0:
         raise ValueError(f"no case of {quantity} was measured")
     excess = left - right
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(left > 0, right / left, np.nan)
     looseness = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else math.nan
     if not np.isfinite(excess).all():

@@ -270,6 +270,17 @@ BATCH_SIZE = SINUSOIDS.replace(name="batch size", levels=(0.25, 0.75), batch_siz
 
 _LAPTOP = ((CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL), (MNIST_ARCHITECTURES, MNIST_ARCHITECTURES_SMALL))
 
+REGIONS = Experiment(
+    name="regions",
+    task=Sinusoid(train=200),
+    vary="frequency",
+    levels=(0.5,),
+    network=MLP((10, 10, 32, 1)),
+    training=Training(epochs=1000),
+    seeds=tuple(range(10)),
+)
+"""The networks of the appendix's region plots (Figure 6): one frequency, 200 points, 1000 epochs."""
+
 
 def at_profile(experiment: Experiment, profile: str) -> Experiment:
     """Return the size of `experiment` that a profile asks for.

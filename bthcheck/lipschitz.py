@@ -69,13 +69,13 @@ def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
     for weight, mask in zip(reversed(weights[:-1]), reversed(masks), strict=True):
         first = chain * mask
         chain = first @ weight.abs()
-    return _gamma(weights) * (chain.norm(dim=1) + torch.linalg.matrix_norm(weights[0]) * first.norm(dim=1))
+    return gamma(weights) * (chain.norm(dim=1) + torch.linalg.matrix_norm(weights[0]) * first.norm(dim=1))
 
 
 def product_tolerance(network: Network) -> float:
     """Largest error of `product_bound` and of a λ below it: γ_k times the product of Frobenius norms, which exceeds both."""
     weights = _weights(network)
-    return 2 * _gamma(weights) * math.prod(float(torch.linalg.matrix_norm(weight)) for weight in weights)
+    return 2 * gamma(weights) * math.prod(float(torch.linalg.matrix_norm(weight)) for weight in weights)
 
 
 def _weights(network: Network) -> list[Tensor]:
@@ -84,7 +84,7 @@ def _weights(network: Network) -> list[Tensor]:
     return [first_weight(network)] + [weight for weight, _ in network.layers()[1:] if weight is not None]
 
 
-def _gamma(weights: list[Tensor]) -> float:
+def gamma(weights: list[Tensor]) -> float:
     """γ_k for a pass through these layers: additions a neuron, summed over layers, and a few for norms and biases."""
     unit = torch.finfo(weights[0].dtype).eps / 2
     additions = sum(sum(weight.shape) + 2 for weight in weights) + 10

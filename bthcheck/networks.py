@@ -57,10 +57,17 @@ class Network(nn.Module):
 
     `first` computes z = W_1 x + b_1, `rest` everything from the first ReLU to the last affine map, and f is that or, with
     `sigmoid`, its logistic function.
+
+    Raises
+    ------
+    ValueError
+        If the first layer has no bias.
     """
 
     def __init__(self, first: IdentityWithBias | nn.Linear, rest: nn.Sequential, sigmoid: bool) -> None:
         super().__init__()
+        if first.bias is None:
+            raise ValueError("the first layer must have a bias, whose path during training is what is measured; got none")
         self.first = first
         self.rest = rest
         self.sigmoid = sigmoid

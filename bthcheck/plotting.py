@@ -1,5 +1,6 @@
 """Every figure, a function each: takes labelled arrays, returns a matplotlib Figure. None of them touches pyplot's state."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,11 @@ def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(_STYLE):
         figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def style(**changes: Any) -> AbstractContextManager[None]:
+    """Draw as all figures of a report are drawn, but for some of Matplotlib's settings, dots in their names as underscores."""
+    return matplotlib.rc_context(_STYLE | {name.replace("_", "."): value for name, value in changes.items()})
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bthcheck.experiments import Experiment
 
 _EXAMPLES = {"quick": 100, "laptop": 150, "paper": 4000}
+_NETWORKS = {"quick": 2, "laptop": 3, "paper": 10}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -148,6 +149,12 @@ def _batch_sizes(train: "Callable[[Experiment], xr.Dataset]", scaled: bool) -> "
 def max_examples(pytestconfig: pytest.Config) -> int:
     """How many networks a search for a counterexample generates."""
     return _EXAMPLES[pytestconfig.getoption("profile")]
+
+
+@pytest.fixture(scope="session")
+def max_networks(pytestconfig: pytest.Config) -> int:
+    """How many trained networks a claim surveys that takes each of them apart, in the order of their seeds."""
+    return _NETWORKS[pytestconfig.getoption("profile")]
 
 
 @pytest.fixture

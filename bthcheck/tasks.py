@@ -66,11 +66,22 @@ class Sinusoid:
 
     def sample(self, generator: np.random.Generator) -> Data:
         """Draw the training and test points."""
-        uv = generator.uniform(-1.0, 1.0, (self.train + self.test, 2))
-        frame = self.scale * _random_orthogonal(self.inputs, generator)[:, :2]
+        uv, frame = self._draw(generator)
         x = torch.from_numpy(uv @ frame.T)
-        y = torch.from_numpy(np.cos(2 * np.pi * self.frequency * uv).prod(axis=1))
+        y = torch.from_numpy(self.target(uv))
         return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
+
+    def plane(self, generator: np.random.Generator) -> Tensor:
+        """Return the embedding of (u, v) that `sample` draws from this stream, (n, 2): orthogonal columns of length `scale`."""
+        return torch.from_numpy(self._draw(generator)[1])
+
+    def target(self, uv: np.ndarray) -> np.ndarray:
+        """Return what is to be learned at (u, v), (…, 2) to (…)."""
+        return np.cos(2 * np.pi * self.frequency * uv).prod(axis=-1)
+
+    def _draw(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        uv = generator.uniform(-1.0, 1.0, (self.train + self.test, 2))
+        return uv, self.scale * _random_orthogonal(self.inputs, generator)[:, :2]
 
 
 class Labels(NamedTuple):

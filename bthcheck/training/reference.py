@@ -6,6 +6,7 @@ the first pre-activation, so that λ ≤ σ_1 φ (Lemma 1) is a fact about two m
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -180,3 +181,16 @@ def _step(network: Network, rate: float, x: Tensor, y: Tensor) -> _Step:
     bias = next(i for i, parameter in enumerate(parameters) if parameter is network.first.bias)
     loss = replace(loss, values=loss.values.detach())
     return _Step(phi, loss.log_epsilon.exp().mean(), gradients[bias].norm(), loss)
+
+
+def steps(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float) -> Iterator[Tensor]:
+    """Train a network from where it is, in place, one point a step: yield φ of every step, after its update.
+
+    Parameters
+    ----------
+    x, y : (m, n) points and (m,) targets in the network's type
+    order : indices of the points to visit
+    rate : the learning rate α
+    """
+    for point in order.tolist():
+        yield _step(network, rate, x[point : point + 1], y[point : point + 1]).phi
