@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 
 from bthcheck.checks import distinct, one_of, positive, positive_int
 from bthcheck.choices import PROFILES
-from bthcheck.networks import CNN, MLP, Architecture
-from bthcheck.tasks import CorruptedImages, Sinusoid, Task
+from bthcheck.networks import CNN, MLP, Architecture, architecture
+from bthcheck.tasks import CorruptedImages, Sinusoid, Task, task_of
 
 SAMPLINGS = ("reshuffle", "replacement")
 DTYPES = ("float32", "float64")
@@ -189,6 +189,19 @@ class Experiment:
     def to_json(self) -> str:
         """Return the full configuration as JSON."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the experiment that `to_json` described."""
+        fields = json.loads(text)
+        network = fields.pop("network")
+        one = "widths" in network or "shape" in network
+        return cls(
+            task=task_of(fields.pop("task")),
+            network=architecture(network) if one else {name: architecture(part) for name, part in network.items()},
+            training=Training(**fields.pop("training")),
+            **fields,
+        )
 
     def _varied_part(self) -> str:
         if self.vary in RESHAPING:

@@ -208,7 +208,7 @@ def _scaled(images: np.ndarray) -> Tensor:
 Task = Sinusoid | CorruptedImages
 
 
-def task(fields: dict[str, Any]) -> Task:
+def task_of(fields: dict[str, Any]) -> Task:
     """Return the task that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
     return CorruptedImages(**fields) if "dataset" in fields else Sinusoid(**fields)
 

@@ -10,8 +10,8 @@ import torch
 import xarray as xr
 
 from bthcheck.experiments import Experiment
-from bthcheck.networks import Network, architecture
-from bthcheck.tasks import Task, task
+from bthcheck.networks import Network
+from bthcheck.tasks import Task
 from bthcheck.training.runs import RunResult, load_parameters
 from bthcheck.training.statistics import STATISTICS
 
@@ -99,11 +99,14 @@ class TrajectoryAccessor:
         """The experiment's full configuration."""
         return json.loads(self._dataset.attrs["experiment"])
 
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment whose results these are; a selection of them keeps it whole."""
+        return Experiment.from_json(self._dataset.attrs["experiment"])
+
     def task(self, level: Any) -> Task:
         """Return what was learned at a level."""
-        fields = dict(self.configuration["task"])
-        name = self._dataset.attrs["level"]
-        return task({**fields, name: level} if name in fields else fields)
+        return self.experiment.at(level).task
 
     def weights(self, level: Any, seed: int) -> Network:
         """Return the trained network of one run as an ``nn.Module`` in the type it was trained in.
@@ -113,15 +116,8 @@ class TrajectoryAccessor:
         KeyError
             If the Dataset holds no such level or seed.
         """
-        configuration = self.configuration
-        name = self._dataset.attrs["level"]
-        vector = self._dataset["parameters"].sel({name: level, "seed": seed}).values
-        fields = dict(configuration["network"])
-        if name == "network":
-            fields = fields[level]
-        elif name in fields:
-            fields[name] = level
-        network = architecture(fields).build().to(getattr(torch, str(vector.dtype)))
+        vector = self._dataset["parameters"].sel({self._dataset.attrs["level"]: level, "seed": seed}).values
+        network = self.experiment.at(level).network.build().to(getattr(torch, str(vector.dtype)))
         load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])
         return network
 

@@ -14,7 +14,7 @@ from bthcheck.training import convolutions, kernels
 from bthcheck.training.compiling import aligned_zeros, padded
 from bthcheck.training.convolutions import Convolutions
 from bthcheck.training.kernels import Program
-from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
+from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
 from bthcheck.training.statistics import STATISTICS, mark_divergence
 
 NAME = "fused"
@@ -80,6 +80,37 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     if packed.program.identity:
         arrays["first_weight"] = identities(steps, n)
     return {**arrays, "learning_rate": rates}
+
+
+def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) -> dict[str, np.ndarray]:
+    """Train on from `parameters`, one point a step, and return every step.
+
+    Parameters
+    ----------
+    run : whose data and architecture to use
+    parameters : (p,) as in `RunResult`
+    visits : (steps,) int32 points in order
+    rate : learning rate α of every step
+
+    Returns
+    -------
+    dict
+        "phi" and "epsilon" (steps,), "gradient" (steps, n_1), ∂ℓ/∂b_1 = −Δb_1/α, all before the step's update, and
+        "lipschitz_after" (steps,), λ at the step's point after it.
+    """
+    network = run.network()
+    load_parameters(network, parameters)
+    packed = _Packed(run, network)
+    x_train, y_train, _, _ = _points(run)
+    steps = len(visits)
+    arrays = {
+        "phi": np.empty(steps),
+        "epsilon": np.empty(steps),
+        "gradient": np.empty((steps, packed.program.first)),
+        "lipschitz_after": np.empty(steps),
+    }
+    kernels.follow(packed.program, packed.convolutions, x_train, y_train, visits, rate, *arrays.values())
+    return arrays
 
 
 class _Packed:

@@ -397,3 +397,16 @@ def trace(  # type: ignore[no-untyped-def]
             lipschitz[number] = max(lipschitz[number], point_lipschitz[number, point])
         phi[number], epsilon[number], _, _, _ = step(p, c, update, x, y, visited, rates[number])
     bias[len(sizes)] = b_1
+
+
+@njit(**COMPILE)
+def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after):  # type: ignore[no-untyped-def]
+    """Train over `visits`, one point a step, writing φ, ε and ∂ℓ/∂b_1 of every step and λ at its point after its update."""
+    for number, point in enumerate(visits):
+        start = np.uintp(point) * np.uintp(p.inputs)
+        s = np.float64(forward(p, c, x, start))
+        _, slope, steep, epsilon[number], _ = loss_at(p.sigmoid, s, np.float64(y[point]))
+        phi[number] = steep * np.sqrt(np.float64(backward(p, c, x, start, p.theta.dtype.type(rate * slope), None)))
+        for i in range(p.first):
+            gradient[number, i] = slope * (p.delta[i] if c is None else c.image_delta[i])
+        _, after[number] = gradient_norms(p, c, x, start)
