@@ -1,7 +1,7 @@
 """A claim of the paper, and what a test says of it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ def claim(id: str, *, statement: str, source: str, kind: str = "trend", scope: s
 
 @dataclass
 class Evidence:
-    """What a claim's test presents: findings, figures and notes. The fixture `evidence` is one of these.
+    """What a claim's test presents: findings, figures, tables and notes. The fixture `evidence` is one of these.
 
     placebo : a generator that permutes levels within seeds before each trend test, or None
     """
@@ -75,6 +75,7 @@ class Evidence:
     findings: list[Finding] = field(default_factory=list)
     figures: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tables: list[dict[str, Any]] = field(default_factory=list)
 
     def increases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that `values` increase along ordered levels within seeds; see `bthcheck.evidence.trend`."""
@@ -129,6 +130,12 @@ class Evidence:
         """Add a sentence to the claim's section of the report."""
         self.notes.append(sentence)
 
+    def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a table to the claim's section of the report; every row has an entry a column."""
+        if any(len(row) != len(columns) for row in rows):
+            raise ValueError(f"every row of the table {caption!r} must have {len(columns)} entries")
+        self.tables.append({"caption": caption, "columns": list(columns), "rows": [list(row) for row in rows]})
+
     def figure(self, figure: "Figure", caption: str) -> None:
         """Add a figure to the claim's section of the report; it is written to the results folder."""
         from bthcheck.plotting import save
@@ -182,6 +189,7 @@ class Evidence:
             "findings": [finding.to_dict() for finding in self.findings],
             "figures": self.figures,
             "notes": self.notes,
+            "tables": self.tables,
         }
 
     def _placebo(self, values: xr.DataArray, along: str) -> xr.DataArray:

@@ -109,6 +109,30 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
         return figure
 
 
+def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Figure:
+    """Draw several measures of the same runs against the level: a line of medians each, and the seeds as points.
+
+    Parameters
+    ----------
+    values : label → dimensions (`along`,) or (`along`, "seed"); what is not finite is left out
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure()
+        positions = np.arange(next(iter(values.values())).sizes[along])
+        for number, (label, array) in enumerate(values.items()):
+            color = matplotlib.colormaps["cividis"](number / max(1, len(values) - 1) * 0.85)
+            finite = array.where(np.isfinite(array))
+            line = finite.median("seed") if "seed" in array.dims else finite
+            axes.plot(positions, line.values, "o-", color=color, label=label, linewidth=1.4, markersize=4)
+            if "seed" in array.dims:
+                dodge = 0.06 * (number - (len(values) - 1) / 2)
+                axes.plot(positions + dodge, finite.transpose(along, "seed").values, ".", color=color, markersize=3, alpha=0.5)
+        axes.set_xticks(positions, [_tick(level) for level in next(iter(values.values()))[along].values.tolist()])
+        axes.set(yscale="log", xlabel=along, ylabel=ylabel)
+        _legend(axes)
+        return figure
+
+
 def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -> Figure:
     """Draw how far bounds exceed what they bound, a cumulative curve each; 1 is a bound that is met."""
     with matplotlib.rc_context(_STYLE):

@@ -45,7 +45,14 @@ class Results:
 
     def _row(self, nodeid: str, claim: dict[str, Any]) -> dict[str, Any]:
         entry = self._reports.get(nodeid, {})
-        record = entry.get("record") or {"claim": claim, "verdict": None, "findings": [], "figures": [], "notes": []}
+        record = entry.get("record") or {
+            "claim": claim,
+            "verdict": None,
+            "findings": [],
+            "figures": [],
+            "notes": [],
+            "tables": [],
+        }
         status, reason = entry.get("status"), entry.get("message", "")
         if status is None and record.get("error"):
             status, reason = "error", record["error"]

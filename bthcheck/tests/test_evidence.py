@@ -351,6 +351,14 @@ def test_bad_claims_are_refused():
         Claim("A", "s", "t", kind="vague")
 
 
+def test_a_table_has_an_entry_a_column(tmp_path):
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.table("caption", ["a", "b"], [["1", "2"]])
+    assert presented.to_dict()["tables"] == [{"caption": "caption", "columns": ["a", "b"], "rows": [["1", "2"]]}]
+    with pytest.raises(ValueError, match="every row of the table 'caption' must have 2 entries"):
+        presented.table("caption", ["a", "b"], [["1"]])
+
+
 def test_records_are_plain_json(tmp_path, blocks):
     import json
 

@@ -40,6 +40,11 @@ def test_levels_may_vary_the_training_or_the_network():
     assert kinds.at("trained").network.first_layer == "trained"
 
 
+@pytest.mark.parametrize("experiment", [SINUSOIDS, CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL, MNIST_ARCHITECTURES, BATCH_SIZE])
+def test_json_holds_the_whole_experiment(experiment):
+    assert Experiment.from_json(experiment.to_json()) == experiment
+
+
 def test_levels_may_be_whole_networks():
     assert MNIST_ARCHITECTURES.at("CNN").network == CNN((1, 28, 28))
     assert MNIST_ARCHITECTURES.at("MLP").network.widths == (784, 784, 512, 1)

@@ -40,7 +40,7 @@ def report(tmp_path, blocks):
     ]
     crashed = {"claim": {"id": "T3", "statement": "It crashes", "source": "Fig. 9", "scope": "", "kind": "trend"}}
     rows.insert(0, {**crashed, "verdict": None, "status": "crashed", "reason": "worker 'gw0' crashed", "findings": [],
-                    "figures": [], "notes": [], "nodeid": "claims/t.py::test_3", "seconds": 0.0})  # fmt: skip
+                    "figures": [], "notes": [], "tables": [], "nodeid": "claims/t.py::test_3", "seconds": 0.0})  # fmt: skip
     (tmp_path / "channel").mkdir()
     channel = Channel(tmp_path / "channel")
     RunLog(channel, "sinusoids").finish(None, "a", True, 1.5)
@@ -151,6 +151,7 @@ def test_figures_survive_runs_that_diverged(tmp_path, blocks):
             plotting.curves(curves, "frequency"),
             plotting.scatter(values, values, "frequency", xlabel="x", ylabel="y"),
             plotting.looseness({"a": table.ravel()}),
+            plotting.compared({"a": values, "b": values.median("seed")}, "frequency", ylabel="y"),
             plotting.normal_scores({"a": np.zeros(5)}),
         ]
     ):
