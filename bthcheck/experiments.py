@@ -188,16 +188,22 @@ class Experiment:
 
     def to_json(self) -> str:
         """Return the full configuration as JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return json.dumps({**dataclasses.asdict(self), "task_type": type(self.task).__name__}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the experiment that `to_json` described."""
+        """Return the experiment that `to_json` described.
+
+        Raises
+        ------
+        ValueError
+            If its task is not one of this package's.
+        """
         fields = json.loads(text)
         network = fields.pop("network")
         one = "widths" in network or "shape" in network
         return cls(
-            task=task_of(fields.pop("task")),
+            task=task_of(fields.pop("task_type"), fields.pop("task")),
             network=architecture(network) if one else {name: architecture(part) for name, part in network.items()},
             training=Training(**fields.pop("training")),
             **fields,

@@ -208,9 +208,11 @@ def _scaled(images: np.ndarray) -> Tensor:
 Task = Sinusoid | CorruptedImages
 
 
-def task_of(fields: dict[str, Any]) -> Task:
-    """Return the task that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
-    return CorruptedImages(**fields) if "dataset" in fields else Sinusoid(**fields)
+def task_of(name: str, fields: dict[str, Any]) -> Task:
+    """Return the task of a type that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
+    types = {kind.__name__: kind for kind in (Sinusoid, CorruptedImages)}
+    one_of("the type of the task", name, types)
+    return types[name](**fields)
 
 
 def _fraction(name: str, value: float) -> float:

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from bthcheck.experiments import Experiment
-from bthcheck.networks import Network
+from bthcheck.networks import Network, architecture
 from bthcheck.tasks import Task
 from bthcheck.training.runs import RunResult, load_parameters
 from bthcheck.training.statistics import STATISTICS
@@ -101,7 +101,7 @@ class TrajectoryAccessor:
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment whose results these are; a selection of them keeps it whole."""
+        """The experiment whose results these are, if its task is one of this package's; a selection keeps it whole."""
         return Experiment.from_json(self._dataset.attrs["experiment"])
 
     def task(self, level: Any) -> Task:
@@ -116,8 +116,11 @@ class TrajectoryAccessor:
         KeyError
             If the Dataset holds no such level or seed.
         """
-        vector = self._dataset["parameters"].sel({self._dataset.attrs["level"]: level, "seed": seed}).values
-        network = self.experiment.at(level).network.build().to(getattr(torch, str(vector.dtype)))
+        name = self._dataset.attrs["level"]
+        vector = self._dataset["parameters"].sel({name: level, "seed": seed}).values
+        fields = self.configuration["network"]
+        fields = fields[level] if name == "network" else {**fields, name: level} if name in fields else fields
+        network = architecture(fields).build().to(getattr(torch, str(vector.dtype)))
         load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])
         return network
 

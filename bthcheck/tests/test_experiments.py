@@ -43,6 +43,9 @@ def test_levels_may_vary_the_training_or_the_network():
 @pytest.mark.parametrize("experiment", [SINUSOIDS, CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL, MNIST_ARCHITECTURES, BATCH_SIZE])
 def test_json_holds_the_whole_experiment(experiment):
     assert Experiment.from_json(experiment.to_json()) == experiment
+    theirs = experiment.to_json().replace(f'"{type(experiment.task).__name__}"', '"Theirs"')
+    with pytest.raises(ValueError, match="the type of the task must be one of 'Sinusoid', 'CorruptedImages', got 'Theirs'"):
+        Experiment.from_json(theirs)
 
 
 def test_levels_may_be_whole_networks():
