@@ -52,6 +52,20 @@ class Conv2d(nn.Conv2d):
         """Draw nothing yet."""
 
 
+class _Logistic(torch.autograd.Function):
+    """σ(s) with the derivative σ(s)σ(−s). PyTorch's is σ(s)(1 − σ(s)), which is 0 where σ(s) is 1 to rounding."""
+
+    @staticmethod
+    def forward(ctx: Any, logit: Tensor) -> Tensor:
+        ctx.save_for_backward(logit)
+        return torch.sigmoid(logit)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (logit,) = ctx.saved_tensors
+        return gradient * torch.sigmoid(logit) * torch.sigmoid(-logit)
+
+
 class Network(nn.Module):
     """A scalar network, split behind the first affine map so that its pre-activation can be reached.
 
@@ -82,12 +96,12 @@ class Network(nn.Module):
 
     def output(self, logit: Tensor) -> Tensor:
         """Apply the output function, (m,) to (m,)."""
-        return torch.sigmoid(logit) if self.sigmoid else logit
+        return _Logistic.apply(logit) if self.sigmoid else logit
 
     def layers(self) -> list[tuple[Tensor | None, Tensor]]:
         """Return (W_l, b_l) of every affine layer, detached; a frozen identity W_1 is None.
 
-        A convolution counts as an affine layer, its kernel of shape (out, in, height, width).
+        A convolution counts as an affine layer, its kernel of shape (out, in, height, width). A bias there is none of is zero.
         """
         weight = None if isinstance(self.first, IdentityWithBias) else self.first.weight.detach()
         others = [layer for layer in self.rest if isinstance(layer, (nn.Linear, nn.Conv2d))]
@@ -95,8 +109,7 @@ class Network(nn.Module):
 
 
 def _bias(layer: nn.Linear | nn.Conv2d) -> Tensor:
-    assert layer.bias is not None  # every architecture here has them
-    return layer.bias.detach()
+    return layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach()
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def by_hand(network, point):
             gradient = layers[number][0].T @ gradient
     if network.sigmoid:
         with np.errstate(over="ignore"):
-            probability = 1 / (1 + np.exp(-output[0]))
-        gradient = gradient * probability * (1 - probability)
+            probability, other = 1 / (1 + np.exp(-output[0])), 1 / (1 + np.exp(output[0]))
+        gradient = gradient * probability * other  # 1 − probability would cancel
     return gradient, layers[0][0].T @ gradient
 
 
