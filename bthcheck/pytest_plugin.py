@@ -75,19 +75,29 @@ def train(pytestconfig: pytest.Config, device: str) -> "Callable[[Experiment], x
 
     def train_experiment(experiment: "Experiment") -> "xr.Dataset":
         from bthcheck.experiments import at_profile
-        from bthcheck.training.engines import run
+        from bthcheck.training.engines import resolve, run
+        from bthcheck.training.runs import Run
 
-        sized = at_profile(experiment, settings.profile)
-        if settings.seeds:
-            sized = sized.replace(seeds=settings.seeds)
-        dataset = run(
-            sized,
-            device=device,
-            engine=pytestconfig.getoption("engine"),
-            cache=settings.cache,
-            progress=RunLog(settings.channel, sized.name),
-            threads=settings.threads,
-        )
+        engine = pytestconfig.getoption("engine")
+        try:  # what cannot be trained is refused in a sentence, before anything is
+            sized = at_profile(experiment, settings.profile)
+            if settings.seeds:
+                sized = sized.replace(seeds=settings.seeds)
+            resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device)
+            Run(sized, sized.levels[0], sized.seeds[0]).data()
+        except ValueError as error:
+            pytest.fail(str(error), pytrace=False)
+        try:
+            dataset = run(
+                sized,
+                device=device,
+                engine=engine,
+                cache=settings.cache,
+                progress=RunLog(settings.channel, sized.name),
+                threads=settings.threads,
+            )
+        except MemoryError as error:
+            pytest.fail(str(error), pytrace=False)
         settings.channel.log(
             "experiment", name=sized.name, configuration=json.loads(sized.to_json()),
             engine=dataset.attrs["engine"], device=dataset.attrs["device"],

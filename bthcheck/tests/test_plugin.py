@@ -331,6 +331,7 @@ def test_a_claim_about_an_impossible_experiment_is_an_error(claims):
     assert "windows must divide the 100 training points, got 7" in outcome.text
 
 
+TRACEBACK = r"\.py:\d+: (in |\w+Error)"
 CIFAR = """
 from bthcheck import claim
 from bthcheck.experiments import CORRUPTED_CIFAR
@@ -349,6 +350,48 @@ def test_data_that_are_missing_are_said_with_the_command_that_fetches_them(claim
     words = " ".join(outcome.text.split())
     assert "the full cifar10 cannot be used because" in words
     assert re.search(r"data_batch_1 is missing; fetch it with: .* download cifar10 --data-root '\S+some where'", words)
+    assert not re.search(TRACEBACK, outcome.text)  # a sentence, no traceback
+    assert "INTERNALERROR" not in outcome.text
+    assert "0 trained" in outcome.text
+
+
+ALTERED = """
+from bthcheck.datasets import embedded
+embedded.SUBSETS["cifar10"] = embedded.SUBSETS["cifar10"]._replace(sha256="0" * 64)
+"""
+FULL_GPU = """
+from bthcheck.training import fused
+
+
+def full(*_):
+    raise RuntimeError("CUDA error: out of memory")
+
+
+fused.train = full
+"""
+PRETENDED_GPU = """
+from bthcheck import choices, pytest_plugin
+from bthcheck.training import engines
+
+for module in (choices, pytest_plugin, engines):
+    module.check_device = lambda device: None
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "arguments", "message"),
+    [
+        (ALTERED, (), r"cifar10-airplane-dog\.npz of this package is altered \(its SHA-256 differs\); install bthcheck anew"),
+        (FULL_GPU, (), "too little free memory for even one run of corrupted CIFAR; free some"),
+        (PRETENDED_GPU, ("--engine", "fused", "--device", "cuda"), "engine 'fused' runs on the cpu, got device='cuda'"),
+    ],
+)
+def test_what_cannot_be_trained_is_a_sentence_in_any_process(claims, more, arguments, message):
+    outcome = claims(CIFAR, "--no-cache", "-n", "2", *arguments, conftest=CONFTEST + more)
+    assert outcome.statuses == {"CIFAR": "error"}
+    assert re.search(message, outcome.records["claims"][0]["reason"])
+    assert not re.search(TRACEBACK, outcome.text)
+    assert "INTERNALERROR" not in outcome.text
 
 
 def test_a_download_that_fails_stops_the_session_with_a_sentence(claims):
