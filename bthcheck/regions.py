@@ -60,7 +60,7 @@ def hidden_widths(network: Network) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If the network is not fully connected with ReLU between its layers.
+        If the network is not fully connected with ReLU between its layers and one output.
     """
     layers = list(network.rest)
     wrong = [
@@ -71,7 +71,10 @@ def hidden_widths(network: Network) -> tuple[int, ...]:
         raise ValueError(
             f"linear regions are those of fully connected ReLU networks, such as MLP; got {name} behind its first layer"
         )
-    return tuple(len(bias) for _, bias in network.layers()[:-1])
+    widths = [len(bias) for _, bias in network.layers()]
+    if widths[-1] != 1:
+        raise ValueError(f"a network must have one output, got {widths[-1]}")
+    return tuple(widths[:-1])
 
 
 def activation_patterns(network: Network, x: Tensor) -> np.ndarray:
@@ -82,9 +85,11 @@ def activation_patterns(network: Network, x: Tensor) -> np.ndarray:
     Raises
     ------
     ValueError
-        As `hidden_widths`.
+        As `hidden_widths`, or if x is of another dimension.
     """
     hidden_widths(network)
+    if x.ndim != 2 or x.shape[1] != _inputs(network):
+        raise ValueError(f"x must be points of the {_inputs(network)} inputs, (m, {_inputs(network)}), got {tuple(x.shape)}")
     return np.concatenate([_forward(network, part)[0] for part in x.split(_BATCH)])
 
 
@@ -143,6 +148,12 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
     """
     network, widths = _double(network), hidden_widths(network)
     x_train = _points("x_train", x_train, network)
+    patterns = np.asarray(patterns)
+    if patterns.dtype != np.uint8 or patterns.ndim != 2 or patterns.shape[1] != -(-sum(widths) // 8):
+        raise ValueError(
+            f"patterns must be uint8 of shape (r, {-(-sum(widths) // 8)}), as `activation_patterns` returns them,"
+            f" got {patterns.dtype} of shape {patterns.shape}"
+        )
     packed, logit = _forward(network, x_train)
     _, firsts, column = _distinct(packed)
     distinct = packed[firsts]
@@ -154,6 +165,8 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
     slopes = np.asarray(slopes, float)
     if slopes.shape != (len(x_train),):
         raise ValueError(f"slopes must be one number a training point, ({len(x_train)},), got shape {slopes.shape}")
+    if not (np.isfinite(slopes) & (slopes >= 0)).all():
+        raise ValueError("slopes must be finite numbers of at least 0")
     order = np.lexsort((slopes, column))  # points of one pattern make one column; the flattest of them bounds lowest
     chosen = order[np.unique(column[order], return_index=True)[1]]
     lowest, error = slopes[chosen], steep[chosen] * chain
@@ -231,10 +244,7 @@ def plane_regions(
         raise ValueError(f"a grid must have at most {MAX_POINTS} points to fit in memory, got {len(u)} × {len(v)}")
     network, widths = _double(network), hidden_widths(network)
     n = _inputs(network)
-    if directions.shape != (n, 2):
-        raise ValueError(f"directions must be two columns in the input space, ({n}, 2), got {tuple(directions.shape)}")
-    frame = directions.double().numpy()
-    start = np.zeros(n) if origin is None else origin.double().numpy()
+    frame, start = _plane(directions, origin, n)
     x_train = _points("x_train", x_train, network)
     _check_size(1, widths)
 
@@ -317,11 +327,29 @@ def _inputs(network: Network) -> int:
 
 def _points(name: str, x: Tensor, network: Network) -> Tensor:
     n = _inputs(network)
-    if x.ndim != 2 or x.shape[1] != n or not len(x):
-        raise ValueError(f"{name} must be at least one point of the {n} inputs, (m, {n}), got {tuple(x.shape)}")
-    if not bool(x.isfinite().all()):
+    points = _numbers(name, x)
+    if points.ndim != 2 or points.shape[1] != n or not len(points):
+        raise ValueError(f"{name} must be at least one point of the {n} inputs, (m, {n}), got {points.shape}")
+    return torch.from_numpy(points)
+
+
+def _plane(directions: Tensor, origin: Tensor | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frame (n, 2) and the origin (n,) of a plane."""
+    frame = _numbers("directions", directions)
+    if frame.shape != (n, 2):
+        raise ValueError(f"directions must be two columns in the input space, ({n}, 2), got {frame.shape}")
+    start = np.zeros(n) if origin is None else _numbers("origin", origin)
+    if start.shape != (n,):
+        raise ValueError(f"origin must be a point of the input space, ({n},), got {start.shape}")
+    return frame, start
+
+
+def _numbers(name: str, values: Tensor) -> np.ndarray:
+    """Return finite numbers, of a tensor or whatever NumPy takes for an array, in float64."""
+    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, float)
+    if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite numbers")
-    return x.detach().double().cpu()
+    return array
 
 
 def _axis(name: str, values: np.ndarray | None) -> np.ndarray:

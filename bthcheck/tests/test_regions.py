@@ -333,3 +333,32 @@ def test_other_bad_input_is_named():
         plane(network, x / 0)
     with pytest.raises(ValueError, match=r"one number a training point, \(5,\), got shape \(4,\)"):
         plane(network, x, slopes=np.ones(4))
+    for slopes in (np.full(5, -1.0), np.full(5, np.nan)):
+        with pytest.raises(ValueError, match="slopes must be finite numbers of at least 0"):
+            plane(network, x, slopes=slopes)
+    with pytest.raises(ValueError, match="directions must be finite numbers"):
+        regions.plane_regions(network, x, torch.eye(2) * float("nan"))
+    with pytest.raises(ValueError, match=r"origin must be a point of the input space, \(2,\), got \(3,\)"):
+        plane(network, x, origin=torch.zeros(3))
+    with pytest.raises(ValueError, match=r"x must be points of the 2 inputs, \(m, 2\), got \(5, 3\)"):
+        regions.activation_patterns(network, normal(5, 3))
+    with pytest.raises(ValueError, match=r"patterns must be uint8 of shape \(r, 1\).*got uint8 of shape \(4, 2\)"):
+        regions.pattern_bounds(network, x, np.zeros((4, 2), np.uint8))
+    wide = Network(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 2)), sigmoid=False)
+    with pytest.raises(ValueError, match="a network must have one output, got 2"):
+        plane(wide, x)
+
+
+def test_arrays_are_as_good_as_tensors():
+    network, x = MLP((2, 6, 1), "trained").build(seed=1), normal(30, 2)
+    some, others = plane(network, x), regions.plane_regions(network, x.numpy(), normal(2, 2, seed=5).numpy())
+    assert some.identical(others)
+
+
+def test_a_later_layer_may_be_without_bias():
+    plain = MLP((2, 6, 1), "trained").build(seed=1).double()
+    with torch.no_grad():
+        plain.rest[-1].bias.zero_()
+    bare = Network(plain.first, nn.Sequential(nn.ReLU(), nn.Linear(6, 1, bias=False).double()), sigmoid=False)
+    bare.rest[-1].weight = plain.rest[-1].weight
+    assert plane(bare, normal(30, 2)).identical(plane(plain, normal(30, 2)))
