@@ -100,6 +100,10 @@ class Evidence:
         """Present a test that an inequality is never violated; see `bthcheck.evidence.inequality`."""
         return self._present(evidence.inequality(smaller, larger, tolerance, **options))
 
+    def equals(self, estimate: ArrayLike, definition: ArrayLike, tolerance: float, **options: Any) -> Finding:
+        """Present a test that an estimate is what it estimates in every case; see `bthcheck.evidence.equality`."""
+        return self._present(evidence.equality(estimate, definition, tolerance, **options))
+
     def withstands(self, search: "Search", quantity: str) -> Finding:
         """Present an inequality that a search tried to falsify; what the search shrank to is noted."""
         self.notes.append(f"{quantity}: {search.summary}")
@@ -114,9 +118,14 @@ class Evidence:
             evidence.counterexample(search.counterexample is not None, quantity=quantity, example=search.counterexample or "")
         )
 
-    def fitted(self, loss: xr.DataArray, threshold: float) -> Finding:
-        """Present the condition that every run is fit, without which the claim says nothing; see `bthcheck.evidence.fitted`."""
-        return self._present(evidence.fitted(loss, threshold, quantity="training loss after the last epoch"))
+    def fitted(self, loss: xr.DataArray, threshold: float, *, epochs: int = 1, of: str = "") -> Finding:
+        """Present the condition that every run is fit, without which the claim says nothing; see `bthcheck.evidence.fitted`.
+
+        `of` says which runs these are, if there are others.
+        """
+        window = "after the last epoch" if epochs == 1 else f"in the last {epochs} epochs"
+        quantity = f"training loss {window}" + (f", {of}" if of else "")
+        return self._present(evidence.fitted(loss, threshold, quantity=quantity, epochs=epochs))
 
     def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
         """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""

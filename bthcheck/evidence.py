@@ -230,14 +230,49 @@ def inequality(
     )
 
 
-def fitted(loss: xr.DataArray, threshold: float, *, quantity: str) -> Finding:
-    """State the condition that every run ends with a training loss below `threshold`; unmet, it decides nothing.
+def equality(estimate: ArrayLike, definition: ArrayLike, tolerance: float, *, quantity: str) -> Finding:
+    """Test that an estimate is what it estimates in every case, up to a relative `tolerance` for rounding.
 
     Parameters
     ----------
-    loss : (level, "seed", "epoch"), of which the last epoch counts
+    estimate, definition : arrays that broadcast together, one entry a case; the definition's are finite and above 0
+
+    Raises
+    ------
+    ValueError
+        If there is no case or a definition is not above 0.
     """
-    final = loss.isel(epoch=-1)
+    left, right = np.broadcast_arrays(np.asarray(estimate, float), np.asarray(definition, float))
+    if left.size == 0:
+        raise ValueError(f"no case of {quantity} was measured")
+    if not (np.isfinite(right) & (right > 0)).all():
+        raise ValueError(f"{quantity} must be defined by finite numbers above 0")
+    ratio = left / right
+    finite = ratio[np.isfinite(ratio)]
+    differs = ~(np.abs(ratio - 1) <= tolerance)
+    infinite = f", and not finite in {ratio.size - finite.size}" if finite.size < ratio.size else ""
+    span = f"{finite.min():.4g} to {finite.max():.4g} times the definition" if finite.size else "never finite"
+    return Finding(
+        quantity=quantity,
+        test="exact equality",
+        verdict=Verdict.REFUTED if differs.any() else Verdict.SUPPORTED,
+        reason=f"differs in {int(differs.sum())} of {ratio.size} cases: {span}{infinite}",
+        effect_name="median estimate / definition",
+        effect=float(np.median(finite)) if finite.size else math.nan,
+        cases=int(ratio.size),
+    )
+
+
+def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int = 1) -> Finding:
+    """State the condition that every run has a training loss below `threshold` in its last epochs; unmet, it decides nothing.
+
+    Parameters
+    ----------
+    loss : (level, "seed", "epoch")
+    epochs : how many at the end count, of which the largest loss must be below: those of a claim's window
+    """
+    final = loss.isel(epoch=slice(-epochs, None)).max("epoch", skipna=False)
+    when = "after the last epoch" if epochs == 1 else f"in each of the last {epochs} epochs"
     fit = (final < threshold).values  # NaN is not
     worst = final.fillna(np.inf).argmax(...)
     largest = final.isel(worst)
@@ -247,7 +282,7 @@ def fitted(loss: xr.DataArray, threshold: float, *, quantity: str) -> Finding:
         test=CONDITION,
         verdict=Verdict.SUPPORTED if fit.all() else Verdict.INCONCLUSIVE,
         reason=(
-            f"{int(fit.sum())} of {fit.size} runs have a training loss below {threshold:.3g} after the last epoch;"
+            f"{int(fit.sum())} of {fit.size} runs have a training loss below {threshold:.3g} {when};"
             f" the largest is {float(largest):.3g} ({where})"
         ),
         statistic=("largest loss", float(largest)),

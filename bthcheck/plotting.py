@@ -42,7 +42,7 @@ def curves(
     Parameters
     ----------
     values : dimensions (`along`, "seed", "epoch"); epochs without a value (NaN) are left out
-    windows : label → (first, last) epoch, shaded
+    windows : label → (first, last) epoch, shaded; a line where the two are one
     """
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure()
@@ -53,6 +53,8 @@ def curves(
             axes.fill_between(one.epoch, one.min("seed"), one.max("seed"), color=color, alpha=0.18, linewidth=0)
             axes.plot(one.epoch, one.median("seed"), color=color, label=_label(along, level), linewidth=1.4)
         for label, (first, last) in (windows or {}).items():
+            if first == last:
+                axes.axvline(first, color="0.5", linewidth=1, linestyle=":")
             axes.axvspan(first, last, color="0.5", alpha=0.15, linewidth=0)
             axes.annotate(
                 label, ((first + last) / 2, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8

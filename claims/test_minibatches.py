@@ -14,7 +14,7 @@ FIT = 0.0125
 def ordering(batch_sizes, evidence):
     """Present T1 for every batch size."""
     for size, sinusoids in batch_sizes.items():
-        evidence.fitted(sinusoids.train_loss, FIT)
+        evidence.fitted(sinusoids.train_loss, FIT, of=f"batches of {size}")
         phi = sinusoids.trajectory_length / sinusoids.steps_per_epoch
         late = phi.isel(epoch=NEAR_CONVERGENCE).mean("epoch")
         evidence.increases(late, FREQUENCY, quantity=f"mean φ over the last 100 epochs, batches of {size}")

@@ -220,6 +220,21 @@ def test_an_infinite_bound_is_not_support():
     assert inequality([1.0], [np.inf], 0, quantity="q").verdict is Verdict.INCONCLUSIVE
 
 
+def test_equality_verdicts():
+    same = evidence.equality([1.0, 2 + 1e-12], [1.0, 2.0], 1e-9, quantity="q")
+    assert (same.verdict, same.effect, same.cases) == (Verdict.SUPPORTED, pytest.approx(1), 2)
+    twice = evidence.equality([2.0, 1.0, 6.0], [1.0, 1.0, 2.0], 1e-9, quantity="q")
+    assert (twice.verdict, twice.effect) == (Verdict.REFUTED, 2)
+    assert twice.reason == "differs in 2 of 3 cases: 1 to 3 times the definition"
+    lost = evidence.equality([1.0, np.inf, np.nan], 1.0, 1e-9, quantity="q")
+    assert (lost.verdict, lost.effect) == (Verdict.REFUTED, 1)
+    assert lost.reason.endswith("and not finite in 2")
+    with pytest.raises(ValueError, match="no case of q was measured"):
+        evidence.equality([], [], 0, quantity="q")
+    with pytest.raises(ValueError, match="q must be defined by finite numbers above 0"):
+        evidence.equality([1.0], [0.0], 0, quantity="q")
+
+
 def test_rate_verdicts():
     assert rate(0, 200, 0.05, quantity="q").verdict is Verdict.SUPPORTED
     assert rate(0, 100, 0.05, quantity="q").verdict is Verdict.INCONCLUSIVE  # too few to show so small a rate
@@ -305,6 +320,18 @@ def test_fitted_looks_at_the_last_epoch_and_names_the_worst_run():
     assert "0.1 (corruption 1, seed 2)" in unmet.reason
     table[0, 1, 3] = np.nan
     assert "(corruption 0, seed 1)" in evidence.fitted(losses(table), 0.1, quantity="loss").reason
+
+
+def test_fitted_looks_at_every_epoch_of_a_window(tmp_path):
+    table = np.full((2, 3, 6), 0.05)
+    table[1, 0, 2] = 0.2
+    assert evidence.fitted(losses(table), 0.1, quantity="loss", epochs=3).verdict is Verdict.SUPPORTED
+    unmet = Evidence(Claim("A", "s", "t"), tmp_path).fitted(losses(table), 0.1, epochs=4, of="batches of 16")
+    assert unmet.verdict is Verdict.INCONCLUSIVE
+    assert unmet.quantity == "training loss in the last 4 epochs, batches of 16"
+    assert "5 of 6 runs have a training loss below 0.1 in each of the last 4 epochs; the largest is 0.2" in unmet.reason
+    table[0, 1, 5] = np.nan
+    assert "4 of 6" in evidence.fitted(losses(table), 0.1, quantity="loss", epochs=4).reason
 
 
 def test_a_condition_that_is_not_met_makes_a_claim_inconclusive_whatever_its_tests_say(tmp_path, blocks):

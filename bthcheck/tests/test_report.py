@@ -140,6 +140,13 @@ def test_figures_are_the_same_file_every_time(tmp_path, blocks):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def test_a_window_of_one_epoch_is_a_line(blocks):
+    values = blocks(np.ones((2, 3))).expand_dims(epoch=np.arange(1, 9)).transpose("frequency", "seed", "epoch")
+    (axes,) = plotting.curves(values, "frequency", windows={"10 %": (3, 3), "end": (6, 8)}).axes
+    assert [line.get_xdata() for line in axes.lines[3:]] == [[3, 3]]
+    assert {text.get_text() for text in axes.texts} == {"10 %", "end"}
+
+
 def test_figures_survive_runs_that_diverged(tmp_path, blocks):
     table = np.random.default_rng(0).lognormal(size=(6, 4))
     table[2, 3] = np.inf
