@@ -251,12 +251,12 @@ def equality(estimate: ArrayLike, definition: ArrayLike, tolerance: float, *, qu
     finite = ratio[np.isfinite(ratio)]
     differs = ~(np.abs(ratio - 1) <= tolerance)
     infinite = f", and not finite in {ratio.size - finite.size}" if finite.size < ratio.size else ""
-    span = f"{finite.min():.4g} to {finite.max():.4g} times the definition" if finite.size else "never finite"
+    span = f"{finite.min():.6g} to {finite.max():.6g} times the definition" if finite.size else "never finite"
     return Finding(
         quantity=quantity,
         test="exact equality",
         verdict=Verdict.REFUTED if differs.any() else Verdict.SUPPORTED,
-        reason=f"differs in {int(differs.sum())} of {ratio.size} cases: {span}{infinite}",
+        reason=f"{quantity} differs in {int(differs.sum())} of {ratio.size} cases: {span}{infinite}",
         effect_name="median estimate / definition",
         effect=float(np.median(finite)) if finite.size else math.nan,
         cases=int(ratio.size),

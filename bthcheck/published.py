@@ -3,9 +3,18 @@
 Each function computes one quantity both ways. What is known of the code is in docs/published-estimators.md; none of it is here.
 """
 
+import warnings
+
 import numpy as np
 import xarray as xr
+from scipy.optimize import OptimizeWarning, linprog
+from torch import Tensor
 
+from bthcheck import regions
+from bthcheck.lipschitz import local_lipschitz
+from bthcheck.networks import Network
+from bthcheck.pursuit import NONZERO, BasisPursuit
+from bthcheck.regions import Status
 from bthcheck.training import fused
 from bthcheck.training.runs import Run, flat_parameters
 
@@ -63,6 +72,20 @@ def averaged_first(steps: xr.Dataset, seeds: int) -> xr.DataArray:
     return norm / some.epsilon.mean("seed")
 
 
+def last_twice(steps: xr.Dataset) -> xr.DataArray:
+    """Σφ with the last step's φ counted twice, (…)."""
+    return steps.phi.sum("step") + steps.phi.isel(step=-1, drop=True)
+
+
+def halved(published: xr.DataArray) -> xr.DataArray:
+    """The same as `published_length`, but of a loss that is halved, of which the published ε knows nothing.
+
+    Half the loss at twice the rate α makes the same steps. Its ε by definition is half as large too, which leaves φ as it is;
+    |1 − y − f| stays, so that ‖Δb_1‖/(2α |1 − y − f|) is half of what it is for the loss as it stands.
+    """
+    return published / 2
+
+
 def distance_from_first_step(runs: xr.Dataset) -> xr.DataArray:
     """‖b_1 − b_1^1‖ after training, from the bias after the first step instead of b_1^0; (level, "seed")."""
     level, experiment = runs.attrs["level"], runs.bthcheck.experiment.replace(epochs=1)
@@ -73,3 +96,72 @@ def distance_from_first_step(runs: xr.Dataset) -> xr.DataArray:
             last = runs.bthcheck.weights(value, seed).first.bias.detach().double().numpy()
             distance.loc[{level: value, "seed": seed}] = np.linalg.norm(last - first)
     return distance
+
+
+def unchecked(network: Network, x_train: Tensor, x: Tensor, programs: int | None = None) -> xr.Dataset:
+    """Theorem 2 at points as by programs whose answers are not looked at, beside `bthcheck.regions.pattern_bounds`.
+
+    Parameters
+    ----------
+    network : fully connected, without a sigmoid
+    x_train : (m, n) training points
+    x : (r, n) points, one in each region
+    programs : how many are solved by an interior-point method, in the order of `x`; all if None
+
+    Returns
+    -------
+    xarray.Dataset
+        Over "region": `lipschitz`, λ; `status`, `bound` and `nonzeros` as in `bthcheck.regions.Bounds`. Where no bound exists,
+        `drawn` is the cost of the cheapest of the combinations nearest to s(x): what a solver is left with that makes the
+        violation small and then stops; else NaN. Where there is one without a training point in the region, `counted` and
+        `above` are the coefficients that are not 0 and those beyond the tolerance in the solution of an interior-point method,
+        which has a coefficient a training point and stops inside; else 0.
+
+    Raises
+    ------
+    ValueError
+        As `pattern_bounds`, and if the network has a sigmoid.
+    """
+    if network.sigmoid:
+        raise ValueError("published bounds are computed for networks without a sigmoid")
+    widths = regions.hidden_widths(network)
+    patterns = regions.activation_patterns(network, x)
+    bounds = regions.pattern_bounds(network, x_train, patterns)
+    slopes = local_lipschitz(network, x_train).numpy()
+    columns = regions.kronecker(regions.activation_patterns(network, x_train), widths).T
+    targets = regions.kronecker(patterns, widths).T
+
+    distinct, which = np.unique(columns, axis=1, return_inverse=True)
+    lowest = np.full(distinct.shape[1], np.inf)
+    np.minimum.at(lowest, which, slopes)
+    hopeless = np.flatnonzero(bounds.status == Status.INFEASIBLE)
+    nearest = distinct @ np.linalg.lstsq(distinct, targets[:, hopeless], rcond=None)[0]
+    drawn = np.full(len(patterns), np.nan)
+    drawn[hopeless] = BasisPursuit(distinct, lowest).solve(nearest).value
+
+    counted, above = np.zeros((2, len(patterns)), int)
+    for region in np.flatnonzero(bounds.status == Status.BOUNDED)[:programs]:
+        k = _interior(columns, slopes, targets[:, region])
+        counted[region], above[region] = np.count_nonzero(k), np.count_nonzero(np.abs(k) > NONZERO)
+    variables = {
+        "lipschitz": local_lipschitz(network, x).numpy(),
+        "status": bounds.status,
+        "bound": bounds.bound,
+        "nonzeros": bounds.nonzeros,
+        "drawn": drawn,
+        "counted": counted,
+        "above": above,
+    }
+    return xr.Dataset({name: ("region", values) for name, values in variables.items()})
+
+
+def _interior(columns: np.ndarray, weights: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the coefficients that HiGHS's interior-point method ends with, not moved to a vertex."""
+    options = {"run_crossover": "off", "presolve": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)  # SciPy hands options on that it does not know
+        result = linprog(
+            np.tile(weights / weights.max(), 2), A_eq=np.hstack([columns, -columns]), b_eq=target, method="highs-ipm",
+            options=options,
+        )  # fmt: skip
+    return np.zeros(len(weights)) if result.x is None else np.subtract(*result.x.reshape(2, -1))

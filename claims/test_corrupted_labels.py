@@ -38,7 +38,7 @@ def fit_window(cifar):
     "T1-CIFAR",
     source="Theorem 1, Fig. 1e",
     statement="Fitting more corrupted labels makes a longer normalised bias trajectory, in all and near convergence",
-    scope="total φ of a training that ends with every level fit, and mean φ over its last 10 epochs, every level fit throughout;"
+    scope="total φ of a training that ends with every level fit, and mean φ over its last 10 epochs, fit throughout;"
     " batch size 1",
 )
 def test_longer_trajectory(corrupted_cifar, evidence):

@@ -225,7 +225,7 @@ def test_equality_verdicts():
     assert (same.verdict, same.effect, same.cases) == (Verdict.SUPPORTED, pytest.approx(1), 2)
     twice = evidence.equality([2.0, 1.0, 6.0], [1.0, 1.0, 2.0], 1e-9, quantity="q")
     assert (twice.verdict, twice.effect) == (Verdict.REFUTED, 2)
-    assert twice.reason == "differs in 2 of 3 cases: 1 to 3 times the definition"
+    assert twice.reason == "q differs in 2 of 3 cases: 1 to 3 times the definition"
     lost = evidence.equality([1.0, np.inf, np.nan], 1.0, 1e-9, quantity="q")
     assert (lost.verdict, lost.effect) == (Verdict.REFUTED, 1)
     assert lost.reason.endswith("and not finite in 2")

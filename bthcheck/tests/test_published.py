@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
+from scipy.optimize import linprog
 
 import bthcheck
-from bthcheck import published
+from bthcheck import lipschitz, published, regions
 from bthcheck.experiments import SINUSOIDS
-from bthcheck.training import reference
+from bthcheck.networks import MLP
+from bthcheck.regions import Status
+from bthcheck.tests.test_engines import Sign
+from bthcheck.training import fused, reference
 from bthcheck.training.runs import Run
 
 DONE, MORE = 3, 2
@@ -87,3 +92,92 @@ def test_minibatches_and_windows_are_refused(changes):
     runs = bthcheck.run(EXPERIMENT.replace(epochs=1, seeds=(0,), **changes), progress=False)
     with pytest.raises(ValueError, match="steps are followed of runs at batch size 1 with windows=1"):
         published.next_steps(runs, 1)
+
+
+def test_the_last_increment_counts_twice(steps, traces):
+    got = published.last_twice(steps)
+    for (level, seed), trace in traces.items():
+        phi = trace["phi"][100 * DONE :]
+        expected = np.append(phi, phi[-1]).sum()
+        assert float(got.sel(frequency=level, seed=seed)) == pytest.approx(expected, rel=1e-9)
+        assert expected > phi.sum()
+
+
+def test_a_halved_loss_at_twice_the_rate_makes_the_same_run_and_half_of_the_published_length():
+    """Trained here as the code would: half the loss, ε = |1 − y − f|, by autograd."""
+    experiment = SINUSOIDS.replace(
+        task=Sign(train=30, test=4),
+        network=MLP((10, 10, 8, 1), output="sigmoid"),
+        dtype="float64",
+        epochs=1,
+        learning_rate=0.05,
+    )
+    run = Run(experiment, 0.5, 1)
+    whole = fused.train(run)
+    network, data = run.network(), run.data()
+    rate, length, defined = 0.1, 0.0, 0.0
+    for point in run.order()[0].tolist():
+        f, y = network(data.x_train[point : point + 1]), data.y_train[point]
+        loss = -(y * f.log() + (1 - y) * (1 - f).log()).sum() / 2
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        moved, q = rate * float(gradients[0].norm()), float((1 - y - f.detach()).abs())
+        length += moved / (rate * q)
+        defined += moved / (rate * 0.5 / q)
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter -= rate * gradient
+    np.testing.assert_allclose(whole.parameters, reference.flat_parameters(network), rtol=1e-9)
+    assert published.halved(whole.statistics["published_length"]) == pytest.approx(length, rel=1e-9)
+    assert whole.statistics["trajectory_length"] == pytest.approx(defined, rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def surveyed():
+    """A small network, its training points, points elsewhere, and what is made of them without a look at any status."""
+    network = MLP((2, 6, 5, 1), "trained").build(seed=1).double()
+    generator = torch.Generator().manual_seed(0)
+    x_train, x = (2 * torch.randn(size, 2, dtype=torch.float64, generator=generator) for size in (25, 120))
+    return network, x_train, x, published.unchecked(network, x_train, x)
+
+
+def test_what_is_drawn_without_a_bound_is_the_cheapest_combination_nearest_to_the_pattern(surveyed):
+    network, x_train, x, found = surveyed
+    widths = regions.hidden_widths(network)
+    columns, targets = (regions.kronecker(regions.activation_patterns(network, points), widths).T for points in (x_train, x))
+    slopes = lipschitz.local_lipschitz(network, x_train).numpy()
+    hopeless = np.flatnonzero(found.status == Status.INFEASIBLE)
+    assert len(hopeless) > 5
+    np.testing.assert_array_equal(np.isfinite(found.drawn), found.status == Status.INFEASIBLE)
+    projector = columns @ np.linalg.pinv(columns)
+    for region in hopeless:
+        exact = linprog(np.tile(slopes, 2), A_eq=np.hstack([columns, -columns]), b_eq=targets[:, region])
+        assert exact.status == 2
+        near = projector @ targets[:, region]
+        plain = linprog(np.tile(slopes, 2), A_eq=np.hstack([columns, -columns]), b_eq=near)
+        assert float(found.drawn[region]) == pytest.approx(plain.fun, rel=1e-6)
+
+
+def test_an_interior_solution_has_more_coefficients_than_a_vertex(surveyed):
+    network, x_train, x, found = surveyed
+    bounded = np.flatnonzero(found.status == Status.BOUNDED)
+    assert len(bounded) > 5
+    assert (found.counted[bounded] > found.nonzeros[bounded]).any()
+    assert (found.counted >= found.above).all()
+    assert (found.above[bounded] >= 1).all()
+    assert not found.counted[np.setdiff1d(np.arange(len(x)), bounded)].any()
+    some = published.unchecked(network, x_train, x, programs=2)
+    assert np.flatnonzero(some.counted).tolist() == bounded[:2].tolist()
+    widths = regions.hidden_widths(network)
+    columns = regions.kronecker(regions.activation_patterns(network, x_train), widths).T
+    target = regions.kronecker(regions.activation_patterns(network, x[bounded[:1]]), widths)[0]
+    slopes = lipschitz.local_lipschitz(network, x_train).numpy()
+    k = published._interior(columns, slopes, target)
+    np.testing.assert_allclose(columns @ k, target, atol=1e-6)
+    assert slopes @ np.abs(k) == pytest.approx(float(found.bound[bounded[0]]), rel=1e-5)
+
+
+def test_unchecked_bounds_are_those_of_regression(surveyed):
+    _, x_train, x, _ = surveyed
+    sigmoid = MLP((2, 6, 5, 1), "trained", "sigmoid").build(seed=1).double()
+    with pytest.raises(ValueError, match="networks without a sigmoid"):
+        published.unchecked(sigmoid, x_train, x)
