@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bthcheck.falsify import Search
 
 KINDS = ("trend", "probabilistic", "exact")
+_WIDE = 6.5  # inches, from which a figure has a row of the report to itself
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Evidence:
     folder: Path
     placebo: np.random.Generator | None = None
     findings: list[Finding] = field(default_factory=list)
-    figures: list[dict[str, str]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
 
@@ -151,7 +152,8 @@ class Evidence:
 
         path = self.folder / "figures" / f"{self.claim.id}-{len(self.figures) + 1}.svg"
         save(figure, path)
-        self.figures.append({"path": str(path.relative_to(self.folder)), "caption": caption})
+        wide = bool(figure.get_figwidth() > _WIDE)
+        self.figures.append({"path": str(path.relative_to(self.folder)), "caption": caption, "wide": wide})
 
     @property
     def verdict(self) -> Verdict | None:

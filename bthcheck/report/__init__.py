@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from bthcheck.report.environment import describe
-from bthcheck.report.numbers import effect, number, p_value
+from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.results import headline
 from bthcheck.session import Channel, usage
 
@@ -67,7 +67,7 @@ def render(records: dict[str, Any], folder: Path) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
+    environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
     environment.globals["figure"] = lambda path: _data_uri(folder / path)
     return environment.get_template("template.html").render(records)
 

@@ -23,3 +23,8 @@ def effect(finding: dict[str, Any]) -> str:
         return f"{finding['effect']:.3g}"
     low, high = finding["interval"]
     return f"{finding['effect']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bthcheck import plotting
 from bthcheck.claims import Claim, Evidence
 from bthcheck.report import write
-from bthcheck.report.numbers import effect, number, p_value
+from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.report.terminal import table
 from bthcheck.session import Channel, RunLog
 from bthcheck.tasks import CorruptedImages
@@ -31,6 +31,7 @@ def report(tmp_path, blocks):
     good = Evidence(Claim("T1", "A <b>bold</b> statement", "Theorem 1", scope="always"), folder)
     good.increases(blocks(np.arange(40.0).reshape(10, 4)), "frequency", quantity="mean φ")
     good.figure(Figure(figsize=(3, 2)), "A figure.")
+    good.figure(Figure(figsize=(7.4, 2)), "A panorama.")
     good.note("A note & an ampersand.")
     open_ = Evidence(Claim("T2", "Noise", "Theorem 2"), folder)
     open_.increases(blocks(np.random.default_rng(0).normal(size=(10, 4))), "frequency", quantity="noise")
@@ -61,11 +62,19 @@ def test_everything_is_said(report):
     for text in (
         "T1", "A &lt;b&gt;bold&lt;/b&gt; statement", "Theorem 1", "always", "mean φ", "Page&#39;s L", "A figure.",
         "A note &amp; an ampersand.", "10 seeds", "mean within-seed Kendall τ", "on record: supported", "crashed",
-        "worker &#39;gw0&#39; crashed", "sinusoids", "engine fused on cpu", "1 runs trained", "pytest claims -n 4", "numba",
+        "worker &#39;gw0&#39; crashed", "sinusoids", "engine fused on cpu", "1 run trained", "pytest claims -n 4", "numba",
         "claims/t.py::test_1",
     ):  # fmt: skip
         assert text in page, text
     assert page.index(">T3<") < page.index(">T2<") < page.index(">T1<")  # worst first
+
+
+def test_a_wide_figure_has_a_row_to_itself(report):
+    page = report.read_text()
+    assert re.findall(r'<figure( class="wide")?><img [^>]*alt="([^"]*)"', page) == [
+        ("", "A figure."),
+        (' class="wide"', "A panorama."),
+    ]
 
 
 def test_report_needs_nothing_from_outside(report):
@@ -171,6 +180,7 @@ def test_numbers():
     assert (number(None), number(0.123456), number("x")) == ("–", "0.1235", "x")
     assert effect({"effect": 0.5, "interval": [0.25, 1.0]}) == "0.50 [0.25, 1.00]"
     assert effect({"effect": None}) == ""
+    assert (count(1, "run"), count(0, "run"), count(2, "seed")) == ("1 run", "0 runs", "2 seeds")
 
 
 @pytest.mark.parametrize("width", [80, 200])
