@@ -105,6 +105,11 @@ def _read(dataset: str, classes: tuple[str, str], root: Path, command: str) -> I
     parts = []
     for train in (True, False):
         split = _read_cifar10(root, train) if dataset == "cifar10" else _read_mnist(root, train)
+        if len(split.images) != len(split.labels):
+            raise ValueError(
+                f"{'train' if train else 'test'} images of {dataset} must be as many as its labels,"
+                f" got {len(split.images)} and {len(split.labels)}"
+            )
         labels = [CLASSES[dataset].index(name) for name in classes]
         chosen = np.isin(split.labels, labels)
         parts += [split.images[chosen], (split.labels[chosen] == labels[1]).astype(np.uint8)]

@@ -287,6 +287,16 @@ def test_idx_files_of_another_size_are_refused(mnist, monkeypatch):
         load("mnist", ("3", "6"), "full", mnist)
 
 
+def test_batches_of_another_size_are_refused(cifar10, monkeypatch):
+    datasets = pytest.importorskip("torchvision.datasets")
+    path = cifar10 / "cifar-10-batches-py" / "test_batch"
+    batch = {"data": np.zeros((40, 16 * 16 * 3), np.uint8), "labels": np.resize(np.arange(10), 40).tolist()}
+    path.write_bytes(pickle.dumps(batch, protocol=2))  # 40 small images hold as many numbers as 10 of the right size
+    monkeypatch.setattr(datasets.CIFAR10, "test_list", [[path.name, _md5(path)]])
+    with pytest.raises(ValueError, match="test images of cifar10 must be as many as its labels, got 10 and 40"):
+        load("cifar10", ("airplane", "dog"), "full", cifar10)
+
+
 def test_the_folder_is_the_argument_or_the_environments_or_data(monkeypatch, tmp_path):
     monkeypatch.delenv("BTHCHECK_DATA_ROOT", raising=False)
     assert str(full.folder()) == "data"
