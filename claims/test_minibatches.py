@@ -1,6 +1,7 @@
 """T8: T1 with minibatches (appendix of the paper). Levels are the frequencies 0.25 and 0.75, blocks are seeds.
 
 The φ of a batch is the norm of a mean of gradients, each weighted by its share of ε and signed: a lower bound on their norms.
+docs/minibatches.md says what that leaves of Theorem 1.
 """
 
 from bthcheck import claim, plotting
@@ -18,6 +19,13 @@ def ordering(batch_sizes, evidence):
         phi = sinusoids.trajectory_length / sinusoids.steps_per_epoch
         late = phi.isel(epoch=NEAR_CONVERGENCE).mean("epoch")
         evidence.increases(late, FREQUENCY, quantity=f"mean φ over the last 100 epochs, batches of {size}")
+        steep = sinusoids.lipschitz_mean.isel(epoch=NEAR_CONVERGENCE).mean("epoch")  # W_1 = I: λ is ‖g‖
+        shares = (late / steep).median("seed")
+        evidence.note(
+            f"With batches of {size} the mean φ of these epochs is"
+            f" {' and '.join(f'{share:.2f}' for share in shares.values)} times the mean ‖g(x)‖ over the training points at"
+            f" frequencies {' and '.join(f'{level:g}' for level in shares[FREQUENCY].values)} (median of the seeds)."
+        )
         epochs = phi.sizes["epoch"]
         evidence.figure(
             plotting.curves(phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T8": (epochs - 100, epochs)}),
