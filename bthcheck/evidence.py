@@ -23,6 +23,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from bthcheck.results import CONDITION
+
 FAMILY_ERROR = 0.05
 FAMILY_SIZE = 20
 """Statistical claims the project may ever register; the plugin refuses to collect more."""
@@ -32,8 +34,6 @@ probability ≤ 5 %."""
 MINIMUM_EFFECT = 0.3
 """Default smallest mean Kendall τ that counts: two levels of one seed are then in the stated order 65 % of the time."""
 CONFIDENCE = 0.95
-CONDITION = "condition"
-"""The test of a finding that a claim rests on and does not state: unmet, the claim is inconclusive."""
 _RESAMPLES = 9999
 _BLOCK = "seed"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 PROPERTY = "bthcheck"
+CONDITION = "condition"
+"""The test of a finding that a claim rests on and does not state: unmet, the claim is inconclusive."""
 # Worst first; the words that are not verdicts say why there is none.
 STATUSES = ("error", "crashed", "no verdict", "refuted", "inconclusive", "vacuous", "skipped", "supported")
 
@@ -69,9 +71,11 @@ class Results:
 def headline(row: dict[str, Any]) -> dict[str, Any]:
     """Return the numbers that stand for a claim: those of the weakest of its findings.
 
-    That is the one with the verdict of the claim and, among those, the largest p.
+    That is the one with the verdict of the claim and, among those, the largest p. A condition, which has no effect, stands for
+    a claim only where there is nothing else: what was measured is said also where it decides nothing.
     """
-    candidates = [f for f in row["findings"] if f["verdict"] == row["verdict"]] or row["findings"]
+    tests = [f for f in row["findings"] if f.get("test") != CONDITION] or row["findings"]
+    candidates = [f for f in tests if f["verdict"] == row["verdict"]] or tests
     if not candidates:
         return {}
     return max(candidates, key=lambda f: -1.0 if f["p"] is None else f["p"])

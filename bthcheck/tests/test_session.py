@@ -69,6 +69,13 @@ def test_headline_is_the_weakest_finding_of_the_claims_verdict():
     assert headline({"verdict": None, "findings": []}) == {}
 
 
+def test_headline_of_a_claim_whose_condition_is_not_met_is_what_was_measured():
+    condition = {"verdict": "inconclusive", "test": "condition", "p": None}
+    tests = [{"verdict": "supported", "test": "trend", "p": p} for p in (0.1, 0.3)]
+    assert headline({"verdict": "inconclusive", "findings": [condition, *tests]})["p"] == 0.3
+    assert headline({"verdict": "inconclusive", "findings": [condition]}) is condition
+
+
 def test_a_test_that_never_reported_has_no_verdict():
     results = Results({"a.py::t": {"id": "T1", "statement": "s"}})
     (row,) = results.rows()
