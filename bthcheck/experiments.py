@@ -14,6 +14,7 @@ from bthcheck.tasks import CorruptedImages, Sinusoid, Task, task_of
 
 SAMPLINGS = ("reshuffle", "replacement")
 DTYPES = ("float32", "float64")
+DROPOUTS = (0.0, 0.5)
 RESHAPING = (
     "epochs",
     "batch_size",
@@ -47,6 +48,7 @@ class Training:
         independently and uniformly, as Theorem 1 assumes
     dtype : "float32" or "float64"
     lipschitz_every : epochs between evaluations of the local Lipschitz constants; the last epoch is always evaluated
+    dropout : probability that a hidden neuron is switched off at the end of the forward pass: 0, or 1/2 as in Theorem 3
     windows : equal parts of an epoch that statistics are kept of, instead of whole epochs; what is measured on the test points
         is then NaN but for the last of an epoch
 
@@ -64,6 +66,7 @@ class Training:
     dtype: str = "float32"
     lipschitz_every: int = 10
     windows: int = 1
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lipschitz_every", "windows"):
@@ -72,6 +75,9 @@ class Training:
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         one_of("sampling", self.sampling, SAMPLINGS)
         one_of("dtype", self.dtype, DTYPES)
+        if self.dropout not in DROPOUTS or isinstance(self.dropout, bool):
+            raise ValueError(f"dropout must be 0 or 0.5, got {self.dropout!r}")
+        object.__setattr__(self, "dropout", float(self.dropout))
 
     @property
     def rows(self) -> int:
@@ -153,6 +159,8 @@ class Experiment:
                 )
             if setting.network.inputs != setting.task.inputs:
                 raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
+            if setting.training.dropout and not isinstance(setting.network, MLP):
+                raise ValueError(f"dropout is for fully connected networks (MLP), got {type(setting.network).__name__}")
             if setting.network.output != setting.task.output:
                 raise ValueError(
                     f"{type(setting.task).__name__} needs a network with output={setting.task.output!r},"

@@ -40,7 +40,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     x_train, y_train, x_test, y_test = _points(run)
     kernels.train(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
-        run.order(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
+        run.order(), run.kept(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
         np.array(training.probed()), table,
     )  # fmt: skip
     packed.unpack()
@@ -59,7 +59,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     training, points = run.setting.training, run.setting.task.train
     packed = _Packed(run, run.network())
     x_train, y_train, _, _ = _points(run)
-    order = run.order()
+    order, kept = run.order(), run.kept()
     row = order.shape[1]
     sizes = [min(training.batch_size, row - first) for first in range(0, row, training.batch_size)]
     rates = np.repeat(training.learning_rates(), len(sizes))[:steps]
@@ -75,7 +75,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     }
     kernels.trace(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, order.ravel(),
-        np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
+        None if kept is None else kept.reshape(order.size, -1), np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
     )  # fmt: skip
     if packed.program.identity:
         arrays["first_weight"] = identities(steps, n)
