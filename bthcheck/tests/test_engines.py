@@ -264,7 +264,7 @@ def test_convolutions_of_any_shape_agree(kernel, pool):
 def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient(dropped):
     """As the limit of equal slopes."""
     run = Run(SMALL.replace(batch_size=5), 0.5, 0)
-    packed = fused._Packed(run, run.network())
+    packed = fused._Packed(run.network(), run.setting.network)
     program, update = packed.program, packed.update(5)
     x, y, _, _ = fused._points(run)
     points = np.array([3, 1, 4, 15, 9], np.int32)

@@ -441,3 +441,35 @@ def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after):  # type: ig
         for i in range(p.first):
             gradient[number, i] = slope * (p.delta[i] if c is None else c.image_delta[i])
         _, after[number] = gradient_norms(p, c, x, start, None)
+
+
+@njit(**COMPILE)
+def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lowest, highest):  # type: ignore[no-untyped-def]
+    """Train over `visits` with Dropout, one point a step, writing φ and s of every step before its update.
+
+    Before the first step and after every one, all training points are looked at: `changed` is set where a hidden neuron is
+    not as in `on`, (points, Σ n_l), which the first look fills; `lowest` and `highest` are the extremes of λ.
+    """
+    n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
+    for number in range(len(visits) + 1):
+        for k in range(np.uintp(len(y))):
+            _, constant = gradient_norms(p, None, x, k * n, None)
+            lowest[k] = min(lowest[k], constant)
+            highest[k] = max(highest[k], constant)
+            neuron = 0
+            for layer in range(1, len(p.widths) - 1):
+                for j in range(p.widths[layer]):
+                    active = p.activation[p.hidden[layer - 1] + j] > 0
+                    if number == 0:
+                        on[k, neuron] = active
+                    elif on[k, neuron] != active:
+                        changed[k] = True
+                    neuron += 1
+        if not p.identity:
+            for j in range(n):
+                for i in range(n_1):
+                    first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]
+        if number < len(visits):
+            logit[number] = forward(p, None, x, np.uintp(visits[number]) * n)
+            one = slice(number, number + 1)
+            phi[number], _, _, _, _ = step(p, None, None, x, y, visits[one], rate, kept[one])

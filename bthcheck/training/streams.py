@@ -2,7 +2,7 @@
 
 import numpy as np
 
-STREAMS = ("data", "weights", "order", "dropout")
+STREAMS = ("data", "weights", "order", "dropout", "fresh")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
