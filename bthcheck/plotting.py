@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from bthcheck.training.streams import stream
 
@@ -164,8 +164,9 @@ def growth(
         if level is not None:
             axes.axhline(level, color="0.3", linestyle=":", linewidth=1)
         axes.set(xscale="linear" if linear else "log", yscale="log", xlabel=xlabel, ylabel=ylabel)
-        axes.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
-        axes.minorticks_off()
+        axes.xaxis.minorticks_off()
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))  # numbers also within a decade
         _legend(axes)
         return figure
 

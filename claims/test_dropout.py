@@ -237,14 +237,23 @@ def test_growth_with_depth(train, evidence):
     evidence.increases(depth.product / depth.steepest, "network", quantity="product of norms / largest λ, by hidden layers")
     evidence.increases(depth.product / depth.steady, "network", quantity="product of norms / λ_steady, by hidden layers")
     for one, name in ((depth, "hidden layers"), (width, "neurons in the second hidden layer")):
-        curves = {
-            label: {int(level): float(one[key].sel(network=level).median()) for level in one.network.values}
-            for key, label in (("steady", "λ_steady"), ("product", "product of norms"), ("steepest", "largest λ"),
-                               ("logarithm", "log Σ n_l, of λ_steady"))
-        }  # fmt: skip
+        medians = {
+            key: {int(level): float(one[key].sel(network=level).median()) for level in one.network.values} for key in one
+        }
+        curves = {"product of norms": medians["product"], "largest λ": medians["steepest"]}
         evidence.figure(
-            plotting.growth(curves, {}, xlabel=name, ylabel="median over seeds", linear=name == "hidden layers"),
-            f"Bounds on λ and what they bound, by {name}.",
+            plotting.growth(
+                {"λ_steady": medians["steady"], **curves}, {}, xlabel=name, ylabel="median over seeds", linear=one is depth
+            ),
+            f"Both bounds and the largest λ on the grid, by {name}.",
+        )
+        curves = {"log Σ n_l, as in λ_steady": medians["logarithm"], **curves}
+        relative = {
+            label: {size: value / curve[min(curve)] for size, value in curve.items()} for label, curve in curves.items()
+        }
+        evidence.figure(
+            plotting.growth(relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
+            f"How much they grow with the number of {name}, the first of λ_steady's factors alone.",
         )
     share = [float((one.steady / one.product > 1).mean()) for one in (depth, width)]
     evidence.note(
