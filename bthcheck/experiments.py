@@ -311,7 +311,7 @@ REGIONS = Experiment(
 
 DROPOUT = Experiment(
     name="dropout",
-    task=SinusoidSign(train=200, test=1000),
+    task=SinusoidSign(train=200, test=200),
     vary="frequency",
     levels=(0.5,),
     network=MLP((10, 10, 32, 1), output="sigmoid"),

@@ -105,8 +105,8 @@ def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evide
                 steepest[-1], grid.lipschitz.max(), bound.lipschitz, product,
             ))])  # fmt: skip
         steepest, bounds = np.array(steepest), np.array(bounds)
-        evidence.at_most(still, 0.01, 0, quantity=f"γ ≤ 1 % and no pattern changes in the epoch after {epochs}")
         evidence.at_most(steepest, bounds, ROUNDING * steepest, quantity=f"largest λ on the grid ≤ λ_steady, {epochs} epochs")
+        evidence.at_most(still, 0.01, 0, quantity=f"γ ≤ 1 % and no pattern changes in the epoch after {epochs}")
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios[f"λ_steady, {epochs} epochs"] = bounds / steepest
     ratios[f"product of norms, {epochs} epochs"] = np.array([float(row[-1]) for row in rows[-len(steepest) :]]) / steepest
