@@ -15,6 +15,12 @@ def test_of_an_interval_both_bounds_are_exact(length, radius, exact):
     assert cover_box((length,), radius) == (exact, exact)
 
 
+@pytest.mark.parametrize("radius", [0.1, 0.3, 1 / 3, 0.7, 1.1e-3])
+def test_rounding_does_not_add_a_ball_to_a_lower_bound(radius):
+    for balls in range(1, 200):
+        assert cover_box((2 * radius * balls,), radius).lower == balls
+
+
 def test_of_a_unit_square_the_known_numbers_lie_between():
     """The smallest radius with which a few discs cover a unit square (Heppes and Melissen, 1997)."""
     for count, radius in ((1, math.sqrt(0.5)), (2, 0.559017), (3, 0.503892), (4, math.sqrt(0.125)), (7, 0.274292)):

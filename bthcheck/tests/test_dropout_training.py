@@ -12,7 +12,7 @@ from bthcheck.lipschitz import local_lipschitz
 from bthcheck.networks import CNN, MLP
 from bthcheck.training import reference
 from bthcheck.training.runs import Run
-from bthcheck.training.streams import kept_neurons
+from bthcheck.training.streams import STREAMS, kept_neurons, stream
 
 WIDTHS = (3, 4, 3, 2, 1)
 HIDDEN = sum(WIDTHS[1:-1])
@@ -91,6 +91,13 @@ def test_every_neuron_is_kept_half_of_the_time_independently():
 def test_a_shorter_training_drops_as_the_beginning_of_a_longer_one_and_seeds_differ():
     np.testing.assert_array_equal(kept_neurons(3, 50, 42), kept_neurons(3, 1000, 42)[:50])
     assert (kept_neurons(3, 50, 42) != kept_neurons(4, 50, 42)).any()
+
+
+def test_what_is_dropped_has_a_random_stream_of_its_own():
+    kept = kept_neurons(3, 50, 42)
+    for name in STREAMS:
+        drawn = stream(3, name).integers(0, 256, size=kept.shape, dtype=np.uint8)
+        assert np.array_equal(kept, drawn) == (name == "dropout")
 
 
 def test_levels_share_what_is_dropped_and_windows_do_not_change_it():
