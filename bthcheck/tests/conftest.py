@@ -4,12 +4,14 @@ import xarray as xr
 
 
 @pytest.fixture(params=["cpu", "cuda"])
-def place(request, device):
+def place(request):
     """Where a stack is trained: on the CPU, and on the GPU that --device names, or the first, if there is one."""
     import torch
 
     if request.param == "cpu":
         return "cpu"
+    has_plugin = request.config.pluginmanager.hasplugin("bthcheck.pytest_plugin")  # which only a checkout loads by itself
+    device = request.getfixturevalue("device") if has_plugin else "auto"
     if device == "cpu" or not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return device if device.startswith("cuda") else "cuda"
