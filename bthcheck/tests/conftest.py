@@ -3,6 +3,20 @@ import pytest
 import xarray as xr
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say which mutants were tried, and which tests noticed them."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    properties = [dict(report.user_properties) for report in reports]
+    rows = sorted((found["mutant"], found["noticed by"]) for found in properties if "mutant" in found)
+    if not rows:
+        return
+    terminalreporter.section("mutants, and what noticed them")
+    for mutant, tests in rows:
+        terminalreporter.write_line(mutant)
+        for test in tests or ["NOTHING"]:
+            terminalreporter.write_line(f"    {test}")
+
+
 @pytest.fixture(params=["cpu", "cuda"])
 def place(request):
     """Where a stack is trained: on the CPU, and on the GPU that --device names, or the first, if there is one."""
