@@ -131,8 +131,8 @@ MUTANTS = [
     ),
     Mutant(
         "W_1 transposed", "trace, fused engine", KERNELS,
-        "first_weight[number, i, j] =",
-        "first_weight[number, j, i] =",
+        "first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
+        "first_weight[number, j, i] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
         (TRACED,),
     ),
     Mutant(
