@@ -13,6 +13,7 @@ CONVOLVED = "test_engines.py::test_convolutions_of_any_shape_agree[2-1]"
 CROSS_ENTROPY = "test_engines.py::test_minibatch_phi_of_the_cross_entropy"
 FOLLOWED = "test_published.py::test_next_steps_go_on_where_the_training_ended"
 LEMMA_1 = "claims/test_first_layer.py::test_lipschitz_is_at_most_sigma_1_phi"
+LEMMA_1_THINNED = "test_dropout_training.py::test_phi_is_lambda_of_the_network_without_what_was_dropped"
 LEMMA_1_BELOW = "claims/test_first_layer.py::test_lipschitz_is_at_least_sigma_min_phi"
 
 REFERENCE, KERNELS, STACK = "training/reference.py", "training/kernels.py", "training/stacked.py"
@@ -190,6 +191,12 @@ MUTANTS = [
         ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(
+        "biases aliased", "network watched for Theorem 3", "dropout.py",
+        "copy.deepcopy(network) if trained is network else trained",
+        "trained",
+        ("test_dropout.py::test_watching_leaves_the_network_alone_whatever_its_type[frozen]",),
+    ),
+    Mutant(
         "biases aliased", "weights of a Dataset", "training/runs.py",
         "torch.from_numpy(np.array(vector))",
         "torch.from_numpy(np.asarray(vector))",
@@ -281,6 +288,30 @@ MUTANTS = [
         "active = (network.first(x) > 0)",
         "active = (network.first(x) == network.first(x))",
         ("test_lipschitz.py::test_active_sigma_min_is_that_of_the_active_rows",),
+    ),
+    Mutant(
+        "no Dropout mask", "steps, reference engine", REFERENCE,
+        "network.logit(z) if kept is None else network.thinned_logit(z, kept)",
+        "network.logit(z)",
+        (LEMMA_1_THINNED,),
+    ),
+    Mutant(
+        "no Dropout mask", "λ at the sampled point, reference engine", REFERENCE,
+        "local_lipschitz(network, points.x_train[batch], keep)",
+        "local_lipschitz(network, points.x_train[batch])",
+        (LEMMA_1_THINNED,),
+    ),
+    Mutant(
+        "no Dropout mask", "fused engine", KERNELS,
+        "p.activation[a + j] = 0",
+        "pass",
+        ("test_engines.py::test_fused_agrees_with_reference_over_600_steps[dropout]",),
+    ),
+    Mutant(
+        "no Dropout mask", "stacked engine", STACK,
+        "thin(stack.rest, rest, kept)",
+        "pass",
+        ("test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-dropout]",),
     ),
     Mutant(
         "infeasible read as a bound", "distance to the column space", "pursuit.py",
