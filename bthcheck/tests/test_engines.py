@@ -43,6 +43,10 @@ SETTINGS = {
     "classification": SMALL.replace(task=Sign(), network=MLP((10, 10, 12, 8, 1), output="sigmoid"), learning_rate=0.02),
     "classification, wide": SMALL.replace(task=Sign(), network=MLP((10, 14, 8, 1), "trained", "sigmoid"), learning_rate=0.05),
     "deep": SMALL.replace(network=MLP((10, 10, 12, 7, 21, 6, 1)), learning_rate=0.02),
+    # A square W_1 that is not the identity: nothing but its numbers tells it from its transpose.
+    "few points, square first layer": SMALL.replace(
+        task=Sinusoid(train=5, test=3), network=MLP((10, 10, 4, 1), "trained"), epochs=120, learning_rate=0.02
+    ),
     "dropout": SMALL.replace(task=Sign(), network=MLP((10, 10, 12, 9, 1), output="sigmoid"), learning_rate=0.05, dropout=0.5),
     "dropout, wide first layer": SMALL.replace(network=MLP((10, 17, 9, 1), "trained"), learning_rate=0.01, dropout=0.5),
 }
@@ -216,6 +220,10 @@ STACKS = {
     "convolutions, minibatches": SMALL.replace(
         task=Sign(inputs=264, train=30, test=8), network=CNN((2, 12, 11), (3, 2), 3, 2, 4), epochs=40, batch_size=4,
         learning_rate=0.05, lipschitz_every=7,
+    ),
+    "few points, square first layer": SMALL.replace(
+        task=Sign(train=5, test=3), network=MLP((10, 10, 4, 1), "trained", "sigmoid"), batch_size=4, epochs=20,
+        learning_rate=0.05,
     ),
 }  # fmt: skip
 
