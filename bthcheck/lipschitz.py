@@ -13,10 +13,15 @@ from torch import Tensor, nn
 from bthcheck.networks import Network
 
 
-def local_lipschitz(network: Network, x: Tensor) -> Tensor:
-    """λ(x) = ‖∇_x f(x)‖₂, the Lipschitz constant of f within the linear region of x (section 3 of the paper)."""
+def local_lipschitz(network: Network, x: Tensor, kept: Tensor | None = None) -> Tensor:
+    """λ(x) = ‖∇_x f(x)‖₂, the Lipschitz constant of f within the linear region of x (section 3 of the paper).
+
+    With `kept`, (m, Σ n_l) of 0 and 1, that of the network without the hidden neurons that Dropout does not keep.
+    """
     x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(network(x).sum(), x)
+    z = network.first(x)
+    logit = network.logit(z) if kept is None else network.thinned_logit(z, kept)
+    (gradient,) = torch.autograd.grad(network.output(logit).sum(), x)
     return gradient.flatten(1).norm(dim=1)
 
 

@@ -94,6 +94,36 @@ class Network(nn.Module):
         """Map first pre-activations (m, n_1) to what the output function is applied to, (m,)."""
         return self.rest(z).squeeze(-1)
 
+    def thinned_logit(self, z: Tensor, kept: Tensor) -> Tensor:
+        """Return `logit`, but with derivatives that pass through some hidden neurons alone, as if the others had been off.
+
+        This is Dropout at the end of the forward pass: the whole network decides f, the loss and which neurons are on; then
+        neurons are switched off, and the backward pass goes through what is left (section 5.2 of the paper).
+
+        Parameters
+        ----------
+        z : (m, n_1) first pre-activations of a fully connected network
+        kept : (m, Σ n_l) of 0 and 1, in the order of the hidden layers
+
+        Raises
+        ------
+        ValueError
+            If the network is not fully connected.
+        """
+        other = next((layer for layer in self.rest if not isinstance(layer, (nn.ReLU, nn.Linear))), None)
+        if other is not None:
+            raise ValueError(f"Dropout is for fully connected networks, such as MLP; got {type(other).__name__}")
+        whole = through = z
+        for layer in self.rest:
+            if isinstance(layer, nn.ReLU):
+                width = whole.shape[1]
+                whole, through = layer(whole), layer(through) * kept[:, :width]
+                kept = kept[:, width:]
+            else:
+                whole, through = layer(whole).detach(), layer(through)
+                through = whole + (through - through.detach())  # the value of the first, the derivatives of the second
+        return through.squeeze(-1)
+
     def output(self, logit: Tensor) -> Tensor:
         """Apply the output function, (m,) to (m,)."""
         return _Logistic.apply(logit) if self.sigmoid else logit
@@ -149,6 +179,11 @@ class MLP:
     def inputs(self) -> int:
         """The input dimension n."""
         return self.widths[0]
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths n_1, …, n_{d−1} of the hidden layers."""
+        return self.widths[1:-1]
 
     def build(self, seed: int = 0) -> Network:
         """Return a float32 network with PyTorch's default initialisation, drawn from `seed` alone.

@@ -1,5 +1,6 @@
 """Every figure, a function each: takes labelled arrays, returns a matplotlib Figure. None of them touches pyplot's state."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from bthcheck.training.streams import stream
 
@@ -131,6 +132,43 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Fig
                 axes.plot(positions + dodge, finite.transpose(along, "seed").values, ".", color=color, markersize=3, alpha=0.5)
         axes.set_xticks(positions, [_tick(level) for level in next(iter(values.values()))[along].values.tolist()])
         axes.set(yscale="log", xlabel=along, ylabel=ylabel)
+        _legend(axes)
+        return figure
+
+
+def growth(
+    values: dict[str, dict[int, float]],
+    laws: dict[str, Callable[[np.ndarray], np.ndarray]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    level: float | None = None,
+    linear: bool = False,
+) -> Figure:
+    """Draw how quantities grow with a size, on logarithmic axes.
+
+    Parameters
+    ----------
+    values : label → size → value, a line each; what is not finite or not positive is left out
+    laws : label → a function of the size, drawn dashed for comparison
+    level : where to draw a horizontal line, if anywhere
+    linear : whether the axis of sizes is linear
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _figure()
+        sizes = np.unique([size for one in values.values() for size in one])
+        grid = np.linspace(sizes[0], sizes[-1], 100) if linear else np.geomspace(sizes[0], sizes[-1], 100)
+        for label, law in laws.items():
+            axes.plot(grid, law(grid), color="0.5", linestyle="--", linewidth=1, label=label)
+        for (label, one), marker in zip(values.items(), "os^Dv" * len(values), strict=False):
+            shown = {size: value for size, value in one.items() if np.isfinite(value) and value > 0}
+            axes.plot(list(shown), list(shown.values()), marker + "-", label=label, markersize=4, linewidth=1.2)
+        if level is not None:
+            axes.axhline(level, color="0.3", linestyle=":", linewidth=1)
+        axes.set(xscale="linear" if linear else "log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+        axes.xaxis.minorticks_off()
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))  # numbers also within a decade
         _legend(axes)
         return figure
 

@@ -12,10 +12,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LinearLocator, MaxNLocator
 
 from bthcheck.plotting import style
-from bthcheck.regions import Status
+from bthcheck.regions import PlaneGrid, Status
 
 _INFEASIBLE = "0.78"
 _UNDECIDED = "#d55e00"
+_MISSING = "#56b4e9"
 
 
 def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = None) -> Figure:
@@ -58,6 +59,40 @@ def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = 
     return figure
 
 
+def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
+    """Draw f and λ on a plane, and in colour where the condition of Theorem 3 does not hold.
+
+    Parameters
+    ----------
+    grid : of `bthcheck.regions.plane_grid` for a classifier
+    held : (points of the grid,) bool, where s(x) ≤ Σ s(x_i)
+    points : (m, 2), (u, v) of the training points, drawn as dots
+    """
+    shape = (len(grid.u), len(grid.v))
+    names = {"u": grid.u, "v": grid.v}
+    f, slopes, missing = (
+        xr.DataArray(values.reshape(shape), names, ("u", "v"))
+        for values in (1 / (1 + np.exp(-np.clip(grid.logit, -700, 700))), grid.lipschitz, ~held)
+    )
+    figure, panels = _panels(2, rows=1)
+    norm = Normalize(0, float(slopes.max()) or 1.0)
+    for axes, values, title, scale, colors in (
+        (panels[0], f, "network output f", Normalize(0, 1), "cividis"),
+        (panels[1], slopes, "local Lipschitz constant λ", norm, "magma"),
+    ):
+        image = _image(axes, values.transpose("v", "u").values, f, norm=scale, cmap=colors)
+        axes.set_title(title, fontsize=8)
+        _scale(figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03), scale)
+    _image(panels[1], _painted(missing, {True: _MISSING}), f)
+    panels[0].plot(*points.T, ".", color="white", markersize=1.8, markeredgewidth=0, rasterized=True)
+    handles: list[Any] = [
+        Patch(color=_MISSING, label="some combination of neurons\nis on at no training point"),
+        matplotlib.lines.Line2D([], [], marker=".", linestyle="", color="0.4", label="training points"),
+    ]
+    figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.83, 0.5), fontsize=8, frameon=False)
+    return figure
+
+
 def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
     """Draw Assumption 1 against the learning rate, a dot a seed: points that change pattern, and γ.
 
@@ -83,11 +118,12 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
         return figure
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, rows: int = 2) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `rows` × 3 places with a map in each of the first `count`."""
     with style(axes_grid=False, font_size=7):
-        figure = Figure(figsize=(7.4, 4.6))
-        figure.subplots_adjust(left=0.05, right=0.96, bottom=0.06, top=0.95, wspace=0.34, hspace=0.22)
-        panels = list(figure.subplots(2, 3).ravel())
+        figure = Figure(figsize=(7.4, 2.3 * rows))
+        figure.subplots_adjust(left=0.05, right=0.96, bottom=0.12 / rows, top=1 - 0.1 / rows, wspace=0.34, hspace=0.22)
+        panels = list(figure.subplots(rows, 3).ravel())
         for axes in panels[count:]:
             axes.remove()
         for axes in panels[:count]:
@@ -101,7 +137,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
         return figure, panels[:count]
 
 
-def _image(axes: Axes, pixels: np.ndarray, regions: xr.Dataset, **options: Any) -> Any:
+def _image(axes: Axes, pixels: np.ndarray, regions: xr.Dataset | xr.DataArray, **options: Any) -> Any:
     edges: list[float] = []
     for axis in (regions.u.values, regions.v.values):  # a grid point is the middle of its pixel
         half = (axis[-1] - axis[0]) / max(1, len(axis) - 1) / 2
@@ -132,7 +168,7 @@ def _borders(number: xr.DataArray, fine: int = 3) -> np.ndarray:
     return np.stack([np.zeros_like(border)] * 3 + [border], axis=-1)
 
 
-def _painted(status: xr.DataArray, colors: dict[Status, str]) -> np.ndarray:
+def _painted(status: xr.DataArray, colors: dict[Any, str]) -> np.ndarray:
     """Return an image (v, u, RGBA) with the regions of some kinds in one colour each, else transparent."""
     values = status.transpose("v", "u").values
     image = np.zeros((*values.shape, 4))

@@ -146,7 +146,7 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
         If the network is not fully connected or not finite, there is no training point, shapes do not fit, or s(x) has so
         many entries that S exceeds `MAX_NUMBERS`.
     """
-    network, widths = _double(network), hidden_widths(network)
+    network, widths = in_float64(network), hidden_widths(network)
     x_train = _points("x_train", x_train, network)
     patterns = np.asarray(patterns)
     if patterns.dtype != np.uint8 or patterns.ndim != 2 or patterns.shape[1] != -(-sum(widths) // 8):
@@ -205,6 +205,58 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
     return Bounds(status, bound, nonzeros, tolerance, pursuit.programs)
 
 
+class PlaneGrid(NamedTuple):
+    """What a network does on a grid over a plane of its input space, all in float64.
+
+    u, v : the grid's coordinates
+    patterns : (r, bytes) of `activation_patterns`, one a linear region that a grid point is in
+    region : (points,) which of them each grid point is in, v running fastest
+    logit : (points,) the last affine map
+    lipschitz : (points,) λ
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+    patterns: np.ndarray
+    region: np.ndarray
+    logit: np.ndarray
+    lipschitz: np.ndarray
+
+
+def plane_grid(
+    network: Network,
+    directions: Tensor,
+    *,
+    u: np.ndarray | None = None,
+    v: np.ndarray | None = None,
+    origin: Tensor | None = None,
+) -> PlaneGrid:
+    """Find the linear regions on a grid over a plane of the input space; parameters and errors as in `plane_regions`."""
+    u, v = _axis("u", u), _axis("v", v)
+    if len(u) * len(v) > MAX_POINTS:
+        raise ValueError(f"a grid must have at most {MAX_POINTS} points to fit in memory, got {len(u)} × {len(v)}")
+    hidden_widths(network)
+    network = in_float64(network)
+    frame, start = _plane(directions, origin, _inputs(network))
+
+    firsts, numbers, logits = [], [], []
+    seen = 0
+    for rows in _grid_rows(u, v):
+        packed, logit = _forward(network, torch.from_numpy(start + rows @ frame.T))
+        _, first, number = _distinct(packed)
+        firsts.append(packed[first])
+        numbers.append(number + seen)
+        logits.append(logit)
+        seen += len(first)
+    candidates = np.concatenate(firsts)
+    _, first, merged = _distinct(candidates)  # a region may be met in several batches
+    patterns = candidates[first]
+    region = merged[np.concatenate(numbers)]
+    logit = np.concatenate(logits)
+    norms = np.linalg.norm(pattern_gradients(network, patterns), axis=1)
+    return PlaneGrid(u, v, patterns, region, logit, _output_slope(network, logit) * norms[region])
+
+
 def plane_regions(
     network: Network,
     x_train: Tensor,
@@ -239,32 +291,10 @@ def plane_regions(
     ValueError
         As `pattern_bounds`; if the grid is not two increasing sequences of finite numbers or has more than `MAX_POINTS` points.
     """
-    u, v = _axis("u", u), _axis("v", v)
-    if len(u) * len(v) > MAX_POINTS:
-        raise ValueError(f"a grid must have at most {MAX_POINTS} points to fit in memory, got {len(u)} × {len(v)}")
-    network, widths = _double(network), hidden_widths(network)
-    n = _inputs(network)
-    frame, start = _plane(directions, origin, n)
+    _check_size(1, hidden_widths(network))
+    network = in_float64(network)
     x_train = _points("x_train", x_train, network)
-    _check_size(1, widths)
-
-    firsts, numbers, logits = [], [], []
-    seen = 0
-    for rows in _grid_rows(u, v):
-        packed, logit = _forward(network, torch.from_numpy(start + rows @ frame.T))
-        _, first, number = _distinct(packed)
-        firsts.append(packed[first])
-        numbers.append(number + seen)
-        logits.append(logit)
-        seen += len(first)
-    candidates = np.concatenate(firsts)
-    _, first, merged = _distinct(candidates)  # a region may be met in several batches
-    patterns = candidates[first]
-    region = merged[np.concatenate(numbers)]
-    logit = np.concatenate(logits)
-
-    norms = np.linalg.norm(pattern_gradients(network, patterns), axis=1)
-    constants = _output_slope(network, logit) * norms[region]
+    u, v, patterns, region, logit, constants = plane_grid(network, directions, u=u, v=v, origin=origin)
     largest = np.zeros(len(patterns))
     np.maximum.at(largest, region, constants)
     bounds = pattern_bounds(network, x_train, patterns, slopes)
@@ -312,7 +342,7 @@ def _output_slope(network: Network, logit: np.ndarray) -> np.ndarray:
     return decay / (1 + decay) ** 2
 
 
-def _double(network: Network) -> Network:
+def in_float64(network: Network) -> Network:
     """Return the network in float64 on the CPU, a copy unless it is."""
     vector = nn.utils.parameters_to_vector(network.parameters()).detach()
     if not bool(vector.isfinite().all()):

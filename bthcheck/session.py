@@ -108,7 +108,8 @@ class ProgressMonitor:
     def stop(self) -> None:
         """Watch no longer."""
         self._stop.set()
-        self._thread.join(timeout=5)
+        if self._thread.ident is not None:  # pytest starts no session for a plugin that it finds while it collects
+            self._thread.join(timeout=5)
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):

@@ -17,7 +17,7 @@ from bthcheck.datasets.embedded import check_subset
 
 
 class Data(NamedTuple):
-    """Points and targets: float64 for `Sinusoid`, float32 for images.
+    """Points and targets: float32 for images, else float64.
 
     x_train : (m, n), y_train : (m,), x_test : (k, n), y_test : (k,)
     """
@@ -79,9 +79,80 @@ class Sinusoid:
         """Return what is to be learned at (u, v), (…, 2) to (…)."""
         return np.cos(2 * np.pi * self.frequency * uv).prod(axis=-1)
 
+    def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        """Draw `count` more points from `other`, in the plane that `sample` draws from `generator`: (count, n), (count,)."""
+        uv = other.uniform(-1.0, 1.0, (count, 2))
+        return torch.from_numpy(uv) @ self.plane(generator).T, torch.from_numpy(self.target(uv))
+
     def _draw(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         uv = generator.uniform(-1.0, 1.0, (self.train + self.test, 2))
         return uv, self.scale * _random_orthogonal(self.inputs, generator)[:, :2]
+
+
+@dataclass(frozen=True)
+class SinusoidSign(Sinusoid):
+    """Tell where the sinusoid of `Sinusoid` is positive: the squares of a chessboard of side 1/(2f), labels 0 and 1."""
+
+    output: ClassVar[str] = "sigmoid"
+    """The output that a network for this task must have."""
+
+    def target(self, uv: np.ndarray) -> np.ndarray:
+        """Return the label at (u, v), (…, 2) to (…)."""
+        return (super().target(uv) > 0).astype(float)
+
+
+@dataclass(frozen=True)
+class TwoClusters:
+    """Tell two balls apart, of `radius` around centres a `distance` apart: each point uniform in one of them, by a fair coin.
+
+    Parameters
+    ----------
+    distance, radius : of the centres, on a random axis through 0, and of the balls around them, which must not overlap
+    train, test : number of points
+    inputs : dimension n
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not positive or the balls overlap.
+    """
+
+    output: ClassVar[str] = "sigmoid"
+    """The output that a network for this task must have."""
+
+    distance: float = 20.0
+    radius: float = 0.05
+    train: int = 100
+    test: int = 100
+    inputs: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("distance", "radius"):
+            object.__setattr__(self, name, positive(name, getattr(self, name)))
+        for name in ("train", "test", "inputs"):
+            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
+        if 2 * self.radius >= self.distance:
+            raise ValueError(f"radius must be below half the distance {self.distance:g}, got {self.radius:g}")
+
+    def sample(self, generator: np.random.Generator) -> Data:
+        """Draw the training and test points."""
+        axis = self._axis(generator)
+        x, y = self._draw(axis, generator, self.train + self.test)
+        return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
+
+    def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        """Draw `count` more points from `other`, around the centres that `sample` draws from `generator`."""
+        return self._draw(self._axis(generator), other, count)
+
+    def _axis(self, generator: np.random.Generator) -> np.ndarray:
+        return _random_orthogonal(self.inputs, generator)[0]
+
+    def _draw(self, axis: np.ndarray, generator: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        y = generator.integers(0, 2, count)
+        ball = generator.standard_normal((count, self.inputs))
+        ball *= (generator.random(count) ** (1 / self.inputs) / np.linalg.norm(ball, axis=1))[:, None]
+        x = (y[:, None] - 0.5) * self.distance * axis + self.radius * ball
+        return torch.from_numpy(x), torch.from_numpy(y.astype(float))
 
 
 class Labels(NamedTuple):
@@ -205,12 +276,12 @@ def _scaled(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images.reshape(len(images), -1)).float() / 127.5 - 1
 
 
-Task = Sinusoid | CorruptedImages
+Task = Sinusoid | TwoClusters | CorruptedImages
 
 
 def task_of(name: str, fields: dict[str, Any]) -> Task:
     """Return the task of a type that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
-    types = {kind.__name__: kind for kind in (Sinusoid, CorruptedImages)}
+    types = {kind.__name__: kind for kind in (Sinusoid, SinusoidSign, TwoClusters, CorruptedImages)}
     one_of("the type of the task", name, types)
     return types[name](**fields)
 

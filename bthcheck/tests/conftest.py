@@ -3,13 +3,29 @@ import pytest
 import xarray as xr
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say which mutants were tried, and which tests noticed them."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    properties = [dict(report.user_properties) for report in reports]
+    rows = sorted((found["mutant"], found["noticed by"]) for found in properties if "mutant" in found)
+    if not rows:
+        return
+    terminalreporter.section("mutants, and what noticed them")
+    for mutant, tests in rows:
+        terminalreporter.write_line(mutant)
+        for test in tests or ["NOTHING"]:
+            terminalreporter.write_line(f"    {test}")
+
+
 @pytest.fixture(params=["cpu", "cuda"])
-def place(request, device):
+def place(request):
     """Where a stack is trained: on the CPU, and on the GPU that --device names, or the first, if there is one."""
     import torch
 
     if request.param == "cpu":
         return "cpu"
+    has_plugin = request.config.pluginmanager.hasplugin("bthcheck.pytest_plugin")  # which only a checkout loads by itself
+    device = request.getfixturevalue("device") if has_plugin else "auto"
     if device == "cpu" or not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return device if device.startswith("cuda") else "cuda"

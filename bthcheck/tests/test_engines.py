@@ -11,13 +11,13 @@ from scipy import stats
 
 import bthcheck
 from bthcheck.experiments import SINUSOIDS
-from bthcheck.lipschitz import first_layer_gradients
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import Sinusoid
 from bthcheck.training import engines, fused, kernels, reference, stacked
 from bthcheck.training.engines import resolve
 from bthcheck.training.runs import Run, load_parameters
 from bthcheck.training.statistics import STATISTICS
+from bthcheck.training.streams import kept_neurons
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ SETTINGS = {
     "classification": SMALL.replace(task=Sign(), network=MLP((10, 10, 12, 8, 1), output="sigmoid"), learning_rate=0.02),
     "classification, wide": SMALL.replace(task=Sign(), network=MLP((10, 14, 8, 1), "trained", "sigmoid"), learning_rate=0.05),
     "deep": SMALL.replace(network=MLP((10, 10, 12, 7, 21, 6, 1)), learning_rate=0.02),
+    # A square W_1 that is not the identity: nothing but its numbers tells it from its transpose.
+    "few points, square first layer": SMALL.replace(
+        task=Sinusoid(train=5, test=3), network=MLP((10, 10, 4, 1), "trained"), epochs=120, learning_rate=0.02
+    ),
+    "dropout": SMALL.replace(task=Sign(), network=MLP((10, 10, 12, 9, 1), output="sigmoid"), learning_rate=0.05, dropout=0.5),
+    "dropout, wide first layer": SMALL.replace(network=MLP((10, 17, 9, 1), "trained"), learning_rate=0.01, dropout=0.5),
 }
 
 
@@ -202,12 +208,22 @@ STACKS = {
     "classification, one point a step": SMALL.replace(
         task=Sign(train=40), network=MLP((10, 12, 8, 1), "trained", "sigmoid"), epochs=6, learning_rate=0.05
     ),
+    "dropout": SMALL.replace(
+        task=Sign(train=40), network=MLP((10, 12, 9, 1), "trained", "sigmoid"), epochs=6, learning_rate=0.05, dropout=0.5
+    ),
+    "dropout, minibatches": SMALL.replace(
+        network=MLP((10, 10, 12, 7, 1)), batch_size=7, epochs=14, learning_rate=0.02, dropout=0.5
+    ),
     "convolutions": SMALL.replace(
         task=Sign(inputs=132, train=30, test=8), network=CNN((1, 12, 11), (2, 3), 3, 2, 4), epochs=8, learning_rate=0.05
     ),
     "convolutions, minibatches": SMALL.replace(
         task=Sign(inputs=264, train=30, test=8), network=CNN((2, 12, 11), (3, 2), 3, 2, 4), epochs=40, batch_size=4,
         learning_rate=0.05, lipschitz_every=7,
+    ),
+    "few points, square first layer": SMALL.replace(
+        task=Sign(train=5, test=3), network=MLP((10, 10, 4, 1), "trained", "sigmoid"), batch_size=4, epochs=20,
+        learning_rate=0.05,
     ),
 }  # fmt: skip
 
@@ -227,7 +243,7 @@ def test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps(name, pla
             np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["paper, minibatches", "convolutions, minibatches", "classification"])
+@pytest.mark.parametrize("name", ["paper, minibatches", "convolutions, minibatches", "classification", "dropout, minibatches"])
 def test_fused_trace_of_minibatches_agrees_with_reference(name):
     run = Run(STACKS[name], 0.5, 1)
     slow, fast = reference.trace(run, 30), fused.trace(run, 30)
@@ -252,19 +268,24 @@ def test_convolutions_of_any_shape_agree(kernel, pool):
         np.testing.assert_allclose(fast.statistics[name], slow.statistics[name], rtol=1e-9, err_msg=name)
 
 
-def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient():
+@pytest.mark.parametrize("dropped", [False, True])
+def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient(dropped):
     """As the limit of equal slopes."""
     run = Run(SMALL.replace(batch_size=5), 0.5, 0)
-    packed = fused._Packed(run, run.network())
+    packed = fused._Packed(run.network(), run.setting.network)
     program, update = packed.program, packed.update(5)
     x, y, _, _ = fused._points(run)
     points = np.array([3, 1, 4, 15, 9], np.int32)
     y[points] = [kernels.forward(program, None, x, np.uintp(10 * point)) for point in points]
     before = program.theta.copy()
-    phi, epsilon, moved, loss, _ = kernels.step(program, None, update, x, y, points, 0.1)
+    kept = kept_neurons(0, 5, 106) if dropped else None
+    phi, epsilon, moved, loss, _ = kernels.step(program, None, update, x, y, points, 0.1, kept)
     assert epsilon == moved == loss == 0
     assert np.array_equal(program.theta, before)
-    g = first_layer_gradients(run.network(), run.data().x_train[points.astype(int)])
+    network, z = run.network(), run.data().x_train[points.astype(int)]
+    z = network.first(z).detach().requires_grad_()
+    through = torch.from_numpy(np.unpackbits(kept, axis=1, count=106)) if dropped else torch.ones(5, 106)
+    (g,) = torch.autograd.grad(network.thinned_logit(z, through).sum(), z)
     assert phi == pytest.approx(float(g.mean(0).norm()), rel=1e-12)
 
 

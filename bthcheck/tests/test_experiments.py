@@ -7,8 +7,11 @@ from bthcheck.experiments import (
     BATCH_SIZE,
     CORRUPTED_CIFAR,
     CORRUPTED_CIFAR_SMALL,
+    DROPOUT,
+    DROPOUT_DEPTH,
     MNIST_ARCHITECTURES,
     SINUSOIDS,
+    TWO_CLUSTERS,
     Experiment,
     at_profile,
 )
@@ -40,11 +43,14 @@ def test_levels_may_vary_the_training_or_the_network():
     assert kinds.at("trained").network.first_layer == "trained"
 
 
-@pytest.mark.parametrize("experiment", [SINUSOIDS, CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL, MNIST_ARCHITECTURES, BATCH_SIZE])
+@pytest.mark.parametrize(
+    "experiment",
+    [SINUSOIDS, CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL, MNIST_ARCHITECTURES, BATCH_SIZE, DROPOUT, DROPOUT_DEPTH, TWO_CLUSTERS],
+)
 def test_json_holds_the_whole_experiment(experiment):
     assert Experiment.from_json(experiment.to_json()) == experiment
     theirs = experiment.to_json().replace(f'"{type(experiment.task).__name__}"', '"Theirs"')
-    with pytest.raises(ValueError, match="the type of the task must be one of 'Sinusoid', 'CorruptedImages', got 'Theirs'"):
+    with pytest.raises(ValueError, match=r"the type of the task must be one of 'Sinusoid', .*'CorruptedImages', got 'Theirs'"):
         Experiment.from_json(theirs)
 
 

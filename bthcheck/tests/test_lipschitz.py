@@ -114,6 +114,14 @@ def test_tolerances_cover_the_error_of_single_precision(example):
     assert abs(lipschitz.product_bound(single) - product) <= lipschitz.product_tolerance(single) + 1e-30
 
 
+def test_a_neuron_that_is_off_adds_no_error():
+    network = MLP((1, 2, 1), "trained").build().double()
+    load_parameters(network, np.array([1.0, -1, 0, 0, 1, 1000, 0]))  # at x = 1 the second neuron is off, with W_2 = (1, 1000)
+    got = lipschitz.rounding_tolerance(network, torch.ones(1, 1, dtype=torch.float64))
+    weights = [weight for weight, _ in network.layers()]
+    assert float(got) == pytest.approx(lipschitz.gamma(weights) * (1 + 2**0.5))  # |W_2| |W_1| where it is on, and ‖W_1‖_F
+
+
 def activations(network, x):
     values, z = [], network.first(x)
     for layer in network.rest:

@@ -3,8 +3,8 @@ import pytest
 import xarray as xr
 
 from bthcheck import plotting, plotting_regions
-from bthcheck.experiments import REGIONS
-from bthcheck.regions import Status, plane_regions
+from bthcheck.experiments import DROPOUT, REGIONS
+from bthcheck.regions import Status, plane_grid, plane_regions
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
 
@@ -66,3 +66,26 @@ def test_stability_draws_a_dot_a_seed():
     shares, gammas = figure.axes
     assert [line.get_ydata().tolist() for line in shares.lines[1:]] == [[10, 0], [20, 0]]
     assert gammas.get_yscale() == "log"
+
+
+def test_condition_paints_what_is_missing_over_the_slopes(tmp_path):
+    run = Run(DROPOUT, 0.5, 0)
+    grid = plane_grid(run.network(), DROPOUT.task.plane(stream(0, "data")), u=np.linspace(-1, 1, 7), v=np.linspace(-1, 1, 5))
+    held = np.arange(35) % 3 > 0
+    figure = plotting_regions.condition(grid, held, np.zeros((2, 2)))
+    output, slopes = images(figure)[:2]
+    np.testing.assert_allclose(output[0], (1 / (1 + np.exp(-grid.logit))).reshape(7, 5).T)
+    np.testing.assert_allclose(slopes[0], grid.lipschitz.reshape(7, 5).T)
+    np.testing.assert_array_equal(np.asarray(slopes[1])[..., 3] > 0, ~held.reshape(7, 5).T)
+    plotting.save(figure, tmp_path / "condition.svg")
+
+
+def test_growth_draws_a_line_a_quantity_and_leaves_out_what_is_infinite():
+    figure = plotting.growth({"bound": {2: 1.0, 4: np.inf, 8: 3.0}}, {"law": np.sqrt}, xlabel="size", ylabel="value", level=1.0)
+    law, line, level = figure.axes[0].lines
+    assert law.get_label() == "law"
+    np.testing.assert_allclose(law.get_ydata(), np.sqrt(law.get_xdata()))
+    assert list(line.get_xdata()) == [2, 8]
+    assert list(line.get_ydata()) == [1.0, 3.0]
+    assert list(level.get_ydata()) == [1.0, 1.0]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["2", "4", "8"]

@@ -10,13 +10,17 @@ from bthcheck import lipschitz, published, regions
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
 from bthcheck.regions import Status
+from bthcheck.tasks import Sinusoid
 from bthcheck.tests.test_engines import Sign
 from bthcheck.training import fused, reference
 from bthcheck.training.runs import Run
 
-DONE, MORE = 3, 2
+POINTS, DONE, MORE = 20, 6, 4
 LEVELS, SEEDS = (0.5, 1.0), (0, 1, 2)
-EXPERIMENT = SINUSOIDS.replace(epochs=DONE, dtype="float64", levels=LEVELS, seeds=SEEDS, learning_rate=0.01)
+EXPERIMENT = SINUSOIDS.replace(
+    task=Sinusoid(train=POINTS, test=5), network=MLP((10, 10, 16, 16, 1)), epochs=DONE, dtype="float64", levels=LEVELS,
+    seeds=SEEDS, learning_rate=0.01,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +37,15 @@ def steps(runs):
 def traces():
     """Level and seed → the steps of a longer training from its start, in plain PyTorch."""
     longer = EXPERIMENT.replace(epochs=DONE + MORE)
-    return {(level, seed): reference.trace(Run(longer, level, seed), 100 * (DONE + MORE)) for level in LEVELS for seed in SEEDS}
+    return {
+        (level, seed): reference.trace(Run(longer, level, seed), POINTS * (DONE + MORE)) for level in LEVELS for seed in SEEDS
+    }
 
 
 def test_next_steps_go_on_where_the_training_ended(steps, traces):
     for (level, seed), trace in traces.items():
         one = steps.sel(frequency=level, seed=seed)
-        late = slice(100 * DONE, None)
+        late = slice(POINTS * DONE, None)
         np.testing.assert_allclose(one.phi, trace["phi"][late], rtol=1e-9)
         np.testing.assert_allclose(one.epsilon, trace["epsilon"][late], rtol=1e-9)
         moved = np.diff(trace["bias"][late], axis=0)
@@ -49,7 +55,7 @@ def test_next_steps_go_on_where_the_training_ended(steps, traces):
 def test_lipschitz_after_is_that_of_the_next_weights_at_the_same_point(steps, traces):
     for (level, seed), trace in traces.items():
         visits = Run(EXPERIMENT.replace(epochs=DONE + MORE), level, seed).order()[DONE:].ravel()
-        after = trace["point_lipschitz"][100 * DONE + 1 :, :][np.arange(len(visits) - 1), visits[:-1]]
+        after = trace["point_lipschitz"][POINTS * DONE + 1 :, :][np.arange(len(visits) - 1), visits[:-1]]
         one = steps.sel(frequency=level, seed=seed)
         np.testing.assert_allclose(one.lipschitz_after[:-1], after, rtol=1e-9)
         assert np.abs(after / one.phi.values[:-1] - 1).max() > 0.01  # which is not λ before the step
@@ -58,8 +64,8 @@ def test_lipschitz_after_is_that_of_the_next_weights_at_the_same_point(steps, tr
 def test_lagged_divides_by_the_slope_of_the_step_before(steps, traces):
     got = published.lagged(steps)
     for (level, seed), trace in traces.items():
-        norms = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1)[100 * DONE :]
-        slopes = trace["epsilon"][100 * DONE :]
+        norms = np.linalg.norm(np.diff(trace["bias"], axis=0), axis=1)[POINTS * DONE :]
+        slopes = trace["epsilon"][POINTS * DONE :]
         np.testing.assert_allclose(got.sel(frequency=level, seed=seed), norms[1:] / (0.01 * slopes[:-1]), rtol=1e-7)
 
 
@@ -67,8 +73,8 @@ def test_lagged_divides_by_the_slope_of_the_step_before(steps, traces):
 def test_averaged_first_is_the_path_of_the_mean_bias(steps, traces, count):
     got = published.averaged_first(steps, count)
     for level in LEVELS:
-        bias = np.mean([traces[level, seed]["bias"] for seed in SEEDS[:count]], axis=0)[100 * DONE :]
-        epsilon = np.mean([traces[level, seed]["epsilon"] for seed in SEEDS[:count]], axis=0)[100 * DONE :]
+        bias = np.mean([traces[level, seed]["bias"] for seed in SEEDS[:count]], axis=0)[POINTS * DONE :]
+        epsilon = np.mean([traces[level, seed]["epsilon"] for seed in SEEDS[:count]], axis=0)[POINTS * DONE :]
         expected = np.linalg.norm(np.diff(bias, axis=0), axis=1) / (0.01 * epsilon)
         np.testing.assert_allclose(got.sel(frequency=level), expected, rtol=1e-7)
     if count == 1:
@@ -78,7 +84,7 @@ def test_averaged_first_is_the_path_of_the_mean_bias(steps, traces, count):
 def test_distance_from_the_first_step(runs, traces):
     got = published.distance_from_first_step(runs)
     for (level, seed), trace in traces.items():
-        expected = np.linalg.norm(trace["bias"][100 * DONE] - trace["bias"][1])
+        expected = np.linalg.norm(trace["bias"][POINTS * DONE] - trace["bias"][1])
         assert float(got.sel(frequency=level, seed=seed)) == pytest.approx(expected, rel=1e-9)
 
 
@@ -97,7 +103,7 @@ def test_minibatches_and_windows_are_refused(changes):
 def test_the_last_increment_counts_twice(steps, traces):
     got = published.last_twice(steps)
     for (level, seed), trace in traces.items():
-        phi = trace["phi"][100 * DONE :]
+        phi = trace["phi"][POINTS * DONE :]
         expected = np.append(phi, phi[-1]).sum()
         assert float(got.sel(frequency=level, seed=seed)) == pytest.approx(expected, rel=1e-9)
         assert expected > phi.sum()

@@ -153,10 +153,20 @@ def test_a_target_neither_inside_nor_outside_is_not_decided():
     assert outcome.tolist() == [Outcome.SOLVED, Outcome.UNDECIDED, Outcome.INFEASIBLE]
 
 
+def test_a_solution_that_does_not_fit_is_not_decided():
+    """Beside a target this large its last entry is rounding, but more than a solution may leave over."""
+    columns = np.array([[1.0, 0], [0, 1], [0, 0]])
+    solutions = BasisPursuit(columns, np.ones(2)).solve(np.array([[1e3], [1e3], [1e-8]]))
+    assert solutions.outcome.tolist() == [Outcome.UNDECIDED]
+    assert np.isnan(solutions.value).all()
+    assert np.isnan(solutions.coefficients).all()
+
+
 def test_without_columns_only_nothing_can_be_made():
     solutions = BasisPursuit(np.empty((3, 0)), np.empty(0)).solve(np.array([[0.0, 1], [0, 0], [0, 0]]))
     assert solutions.outcome.tolist() == [Outcome.SOLVED, Outcome.INFEASIBLE]
     assert solutions.value[0] == 0
+    assert np.isnan(solutions.value[1])
 
 
 def test_columns_that_cost_nothing_are_used():

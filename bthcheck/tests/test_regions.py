@@ -94,8 +94,9 @@ def test_gradients_of_patterns_are_those_of_autograd(example):
     np.testing.assert_allclose(got, gradient, rtol=1e-9, atol=1e-9 * (np.abs(gradient).max() + 1e-12))
 
 
-def test_an_identity_and_a_width_of_several_bytes():
-    network = MLP((10, 10, 7, 9, 1)).build(seed=3).double()
+@pytest.mark.parametrize("first_layer", ["identity", "trained"])
+def test_a_square_first_layer_and_a_width_of_several_bytes(first_layer):
+    network = MLP((10, 10, 7, 9, 1), first_layer).build(seed=3).double()
     x = normal(40, 10)
     packed = regions.activation_patterns(network, x)
     assert packed.shape == (40, 4)

@@ -36,6 +36,10 @@ def test_progress_speaks_when_something_was_trained(tmp_path):
     assert monitor.lines() == []
 
 
+def test_a_monitor_that_was_never_started_can_be_stopped(tmp_path):
+    ProgressMonitor(Channel(tmp_path), lambda line: None).stop()
+
+
 def test_gpus_are_dealt_out_over_workers():
     assert [share_of_devices("cuda", worker, 3) for worker in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
     assert share_of_devices("cuda", 2, 1) == "cuda"

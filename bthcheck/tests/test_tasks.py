@@ -3,9 +3,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from bthcheck.datasets import load
-from bthcheck.tasks import CorruptedImages, Sinusoid
+from bthcheck.tasks import CorruptedImages, Sinusoid, SinusoidSign, TwoClusters
 from bthcheck.training.streams import stream
 
 
@@ -58,8 +59,9 @@ LEVELS = (0.0, 0.2, 0.4, 0.6, 1.0)
 def test_every_task_says_what_output_it_needs():
     from bthcheck.networks import OUTPUTS
 
-    assert (Sinusoid.output, CorruptedImages.output) == ("identity", "sigmoid")
-    assert {Sinusoid.output, CorruptedImages.output} <= set(OUTPUTS)
+    assert Sinusoid.output == "identity"
+    assert {SinusoidSign.output, TwoClusters.output, CorruptedImages.output} == {"sigmoid"}
+    assert set(OUTPUTS) == {"identity", "sigmoid"}
 
 
 def test_a_level_redraws_exactly_its_share_and_about_half_of_it_flips():
@@ -190,3 +192,57 @@ def test_more_images_than_the_full_data_set_has_are_refused(monkeypatch):
     task = CorruptedImages("mnist", ("3", "6"), train=202, test=2, source="full")
     with pytest.raises(ValueError, match="train must be at most 200 images, half of each class, got 202"):
         task.sample(stream(0, "data"))
+
+
+def test_the_sign_of_the_sinusoid_is_a_chessboard():
+    task = SinusoidSign(frequency=0.5)
+    u = np.array([-0.9, -0.4, 0.0, 0.4, 0.6, 0.9])
+    labels = task.target(np.stack(np.meshgrid(u, u, indexing="ij"), axis=-1))
+    side = np.abs(u) > 0.5  # cos(πu) changes sign at ±1/2
+    np.testing.assert_array_equal(labels, (side[:, None] == side[None]).astype(float))
+    data, smooth = (one.sample(stream(2, "data")) for one in (task, Sinusoid(frequency=0.5)))
+    assert torch.equal(data.x_train, smooth.x_train)
+    assert torch.equal(data.y_train, (smooth.y_train > 0).double())
+
+
+def test_clusters_are_uniform_balls_on_a_random_axis():
+    task = TwoClusters(distance=6.0, radius=0.5, train=4000, test=10, inputs=3)
+    data = task.sample(stream(1, "data"))
+    x, y = data.x_train.numpy(), data.y_train.numpy()
+    assert stats.binomtest(int(y.sum()), len(y)).pvalue > 1e-4
+    centres = np.array([x[y == label].mean(axis=0) for label in (0, 1)])
+    assert np.linalg.norm(centres[1] - centres[0]) == pytest.approx(6, abs=0.05)
+    np.testing.assert_allclose(centres[0], -centres[1], atol=0.05)
+    axis = (centres[1] - centres[0]) / 6
+    distance = np.linalg.norm(x - (y[:, None] - 0.5) * 6 * axis, axis=1)
+    assert distance.max() < 0.55
+    assert stats.kstest((distance / 0.5) ** 3, "uniform").pvalue > 1e-4  # volume
+    other = TwoClusters(train=4, test=2, inputs=3).sample(stream(2, "data")).x_train[0]
+    assert abs(float(other @ torch.from_numpy(axis)) / float(other.norm())) < 0.999
+
+
+def test_more_points_of_a_task_are_those_of_its_distribution():
+    for task in (Sinusoid(), SinusoidSign(), TwoClusters()):
+        x, y = task.fresh(stream(0, "data"), stream(0, "fresh"), 50)
+        data = task.sample(stream(0, "data"))
+        assert x.dtype == data.x_train.dtype
+        if isinstance(task, Sinusoid):
+            uv = x @ task.plane(stream(0, "data")) / task.scale**2
+            np.testing.assert_allclose(y, task.target(uv.numpy()), atol=1e-12)
+            np.testing.assert_allclose(data.y_train, task.target((data.x_train @ task.plane(stream(0, "data"))).numpy() / 100))
+        else:
+            side = data.x_train[data.y_train == 1].mean(0)
+            np.testing.assert_array_equal((x @ side > 0).double(), y)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"radius": 10.0}, "radius must be below half the distance 20, got 10"),
+        ({"radius": 0}, "radius must be a finite number above 0, got 0"),
+        ({"train": 0}, "train must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_clusters_that_overlap_or_are_nothing_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        TwoClusters(**fields)

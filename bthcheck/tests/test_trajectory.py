@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import bthcheck
@@ -22,7 +23,7 @@ from bthcheck.trajectory import (
 @pytest.fixture(scope="module")
 def trace():
     experiment = SINUSOIDS.replace(network=MLP((10, 6, 8, 1), "trained"), dtype="float64", learning_rate=0.02, epochs=2)
-    return bthcheck.trace(experiment, level=0.5, seed=0, steps=150)
+    return bthcheck.trace(experiment, level=0.5, seed=0, steps=150, engine="reference")
 
 
 def test_epochs_until_counts_epochs_and_censors():
@@ -95,3 +96,13 @@ def test_weights_of_a_run_that_is_not_there():
     result = bthcheck.run(SINUSOIDS.replace(epochs=1, seeds=(0,), levels=(0.5,)), progress=False)
     with pytest.raises(KeyError):
         result.bthcheck.weights(0.3, 0)
+
+
+def test_training_on_leaves_a_dataset_alone():
+    result = bthcheck.run(SINUSOIDS.replace(epochs=1, seeds=(0,), levels=(0.5,)), engine="reference", progress=False)
+    before = result.parameters.values.copy()
+    with torch.no_grad():
+        for parameter in result.bthcheck.weights(0.5, 0).parameters():
+            parameter.zero_()
+    assert before.any()
+    np.testing.assert_array_equal(result.parameters, before)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import torch
 
-from bthcheck.networks import CNN, MLP, Network
+from bthcheck.networks import CNN, MLP, Architecture, Network
 from bthcheck.training import convolutions, kernels
 from bthcheck.training.compiling import aligned_zeros, padded
 from bthcheck.training.convolutions import Convolutions
@@ -35,12 +35,12 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     start = time.perf_counter()
     training = run.setting.training
     network = run.network()
-    packed = _Packed(run, network)
+    packed = _Packed(network, run.setting.network)
     table = np.full((training.rows, len(STATISTICS)), np.nan)
     x_train, y_train, x_test, y_test = _points(run)
     kernels.train(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
-        run.order(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
+        run.order(), run.kept(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
         np.array(training.probed()), table,
     )  # fmt: skip
     packed.unpack()
@@ -57,9 +57,9 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
     training, points = run.setting.training, run.setting.task.train
-    packed = _Packed(run, run.network())
+    packed = _Packed(run.network(), run.setting.network)
     x_train, y_train, _, _ = _points(run)
-    order = run.order()
+    order, kept = run.order(), run.kept()
     row = order.shape[1]
     sizes = [min(training.batch_size, row - first) for first in range(0, row, training.batch_size)]
     rates = np.repeat(training.learning_rates(), len(sizes))[:steps]
@@ -75,7 +75,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     }
     kernels.trace(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, order.ravel(),
-        np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
+        None if kept is None else kept.reshape(order.size, -1), np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
     )  # fmt: skip
     if packed.program.identity:
         arrays["first_weight"] = identities(steps, n)
@@ -100,7 +100,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
     """
     network = run.network()
     load_parameters(network, parameters)
-    packed = _Packed(run, network)
+    packed = _Packed(network, run.setting.network)
     x_train, y_train, _, _ = _points(run)
     steps = len(visits)
     arrays = {
@@ -113,12 +113,50 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
     return arrays
 
 
+def watch(
+    network: Network, architecture: MLP, x: np.ndarray, y: np.ndarray, visits: np.ndarray, kept: np.ndarray, rate: float
+) -> dict[str, np.ndarray]:
+    """Train a network in place with Dropout, one point a step, and return what every step sees and what becomes of λ.
+
+    Parameters
+    ----------
+    network, architecture : fully connected; what the network was built from
+    x, y : (m, n) points and (m,) targets in the network's type
+    visits : (T,) which point each step visits
+    kept : (T, bytes) which hidden neurons each step keeps
+    rate : the learning rate α
+
+    Returns
+    -------
+    dict
+        "phi" and "logit" (T,), before each update; "first_weight" (T + 1, n_1, n), W_1 before the first and after every step;
+        "changed" (m,) bool, whether a hidden neuron changed between on and off at a point; "lowest" and "highest" (m,), of λ.
+    """
+    packed = _Packed(network, architecture)
+    steps, points = len(visits), len(y)
+    n, n_1 = packed.program.inputs, packed.program.first
+    arrays = {
+        "phi": np.empty(steps),
+        "logit": np.empty(steps),
+        "first_weight": np.empty((0 if packed.program.identity else steps + 1, n_1, n)),
+        "on": np.empty((points, sum(architecture.hidden)), bool),
+        "changed": np.zeros(points, bool),
+        "lowest": np.full(points, np.inf),
+        "highest": np.zeros(points),
+    }
+    kernels.watch(packed.program, x.ravel(), y, visits, kept, rate, *arrays.values())
+    packed.unpack()
+    if packed.program.identity:
+        arrays["first_weight"] = identities(steps + 1, n)
+    return arrays
+
+
 class _Packed:
     """A network's parameters in one vector, `views` of them in the order and shapes of ``Network.parameters()``."""
 
-    def __init__(self, run: Run, network: Network) -> None:
+    def __init__(self, network: Network, architecture: Architecture) -> None:
         self.network = network
-        cnn = run.setting.network if isinstance(run.setting.network, CNN) else None
+        cnn = architecture if isinstance(architecture, CNN) else None
         dtype = flat_parameters(network).dtype
         shapes = [tuple(parameter.shape) for parameter in network.parameters()]
         stored = [shape[::-1] for shape in shapes]  # affine weights are stored transposed
@@ -137,12 +175,12 @@ class _Packed:
 
         identity = network.layers()[0][0] is None
         self.convolutions: Convolutions | None = None
-        if cnn is None:
-            widths = list(run.setting.network.widths)  # type: ignore[union-attr]
+        if isinstance(architecture, MLP):
+            widths = list(architecture.widths)
             layers = starts[:-1] if not identity else [0, *starts[:-1]]
         else:
-            self.convolutions = convolutions.describe(cnn, starts[1:5], dtype)
-            widths = [cnn.inputs, shapes[5][1], cnn.hidden, 1]
+            self.convolutions = convolutions.describe(architecture, starts[1:5], dtype)
+            widths = [architecture.inputs, shapes[5][1], architecture.hidden, 1]
             layers = [0, starts[0], *starts[5:-1]]
         hidden = np.cumsum([0, *map(padded, widths[1:-1])])
         self.program = Program(

@@ -8,7 +8,8 @@ because Numba otherwise tests every index for being negative, which stops LLVM f
 The backward pass starts from ∂s/∂s = 1 at the last affine map s, and updates scale it by α ∂ℓ/∂s. That gives g = ∂f/∂z_1, with
 z_1 = W_1 x + b_1, as ∂f/∂s · ∂s/∂z_1 also where ∂ℓ/∂s is 0, and where a sigmoid is 0 or 1 to rounding.
 
-Arguments that may be None (`c`, `scale`, `target`, `update`) are resolved when Numba compiles: each case is its own program.
+Arguments that may be None (`c`, `scale`, `target`, `update`, `kept`) are resolved when Numba compiles: each case is its own
+program.
 """
 
 from typing import NamedTuple
@@ -69,6 +70,27 @@ def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     if c is not None:
         return convolutions.back(p.theta, c, p.biases[0], p.delta, scale, target)
     return _first_layer_back(p, x, start, scale, target)
+
+
+@njit(**LEAF)
+def thin(p, kept):  # type: ignore[no-untyped-def]
+    """Switch hidden neurons off behind a forward pass, whose s stays as it is: `backward` then takes them for off.
+
+    kept : a bit a hidden neuron, in the order of the layers, packed as by ``np.packbits``; None keeps all
+    """
+    if kept is None:
+        return
+    bit = 0
+    for layer in range(1, len(p.widths) - 1):
+        a = p.hidden[layer - 1]
+        count = np.uintp(0)
+        for j in range(p.widths[layer]):
+            if not (kept[bit >> 3] >> (7 - (bit & 7))) & 1:
+                p.activation[a + j] = 0
+            bit += 1
+            p.active[a + count] = j
+            count += np.uintp(p.activation[a + j] > 0)
+        p.counts[layer] = count
 
 
 @njit(**LEAF)
@@ -232,9 +254,10 @@ def loss_at(sigmoid, s, y):  # type: ignore[no-untyped-def]
 
 
 @njit(**LEAF)
-def gradient_norms(p, c, x, start):  # type: ignore[no-untyped-def]
-    """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point; the parameters stay as they are."""
+def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
+    """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point, through the neurons that `kept` names; the parameters stay as they are."""
     s = np.float64(forward(p, c, x, start))
+    thin(p, kept)
     _, _, steep, _, _ = loss_at(p.sigmoid, s, 0.0)
     norm = steep * np.sqrt(np.float64(backward(p, c, x, start, None, None)))
     if p.identity:
@@ -251,25 +274,28 @@ def gradient_norms(p, c, x, start):  # type: ignore[no-untyped-def]
 
 
 @njit(**LEAF)
-def step(p, c, update, x, y, points, rate):  # type: ignore[no-untyped-def]
+def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def]
     """Make one step on `points`; return φ, mean ε, ‖Δb_1‖/α, Σℓ and the number of errors, all as they were before it.
 
     An `update` of None stands for one point, whose update is made while going back. Otherwise that of the batch is collected
-    there first. φ = ‖Δb_1‖/(α ε), with ε the batch mean; one point's is ‖g‖ without dividing.
+    there first. φ = ‖Δb_1‖/(α ε), with ε the batch mean; one point's is ‖g‖ without dividing. `kept` has a row a point, for
+    `thin`, or is None.
     """
     theta, n = p.theta, np.uintp(p.inputs)
     if update is None:
         point = np.uintp(points[0])
         s = np.float64(forward(p, c, x, point * n))
+        thin(p, None if kept is None else kept[0])
         value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, s, np.float64(y[point]))
         norm = np.sqrt(np.float64(backward(p, c, x, point * n, theta.dtype.type(rate * slope), None)))
         return steep * norm, epsilon, abs(slope) * norm, value, wrong
 
     update[:] = 0
     loss, errors, slopes = 0.0, 0.0, 0.0
-    for point in points:
+    for i, point in enumerate(points):
         start = np.uintp(point) * n
         s = np.float64(forward(p, c, x, start))
+        thin(p, None if kept is None else kept[i])
         value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, s, np.float64(y[point]))
         backward(p, c, x, start, theta.dtype.type(slope), update)
         loss += value
@@ -279,7 +305,7 @@ def step(p, c, update, x, y, points, rate):  # type: ignore[no-untyped-def]
     for i in range(p.biases[0], p.biases[0] + np.uintp(p.first)):
         square += np.float64(update[i]) ** 2
     norm, size = np.sqrt(square), len(points)
-    phi = norm / slopes if slopes > 0 else _mean_gradient(p, c, update, x, y, points)
+    phi = norm / slopes if slopes > 0 else _mean_gradient(p, c, update, x, y, points, kept)
     scale = theta.dtype.type(rate / size)
     for i in range(len(theta)):
         theta[i] += scale * update[i]
@@ -287,17 +313,18 @@ def step(p, c, update, x, y, points, rate):  # type: ignore[no-untyped-def]
 
 
 @njit(**LEAF)
-def _mean_gradient(p, c, update, x, y, points):  # type: ignore[no-untyped-def]
+def _mean_gradient(p, c, update, x, y, points, kept):  # type: ignore[no-untyped-def]
     """Return ‖mean of ±g‖ over a batch: φ where every ε is 0, as the limit of equal ones. `update` is 0 before and after."""
     bias = p.biases[0]
-    for point in points:
+    for i, point in enumerate(points):
         start = np.uintp(point) * np.uintp(p.inputs)
         s = np.float64(forward(p, c, x, start))
+        thin(p, None if kept is None else kept[i])
         _, slope, steep, _, _ = loss_at(p.sigmoid, s, np.float64(y[point]))
         backward(p, c, x, start, None, None)
         sign = p.theta.dtype.type(-steep if slope < 0 else steep)
-        for i in range(np.uintp(p.first)):
-            update[bias + i] += sign * (p.delta[i] if c is None else c.image_delta[i])
+        for j in range(np.uintp(p.first)):
+            update[bias + j] += sign * (p.delta[j] if c is None else c.image_delta[j])
     square = 0.0
     for i in range(bias, bias + np.uintp(p.first)):
         square += np.float64(update[i]) ** 2
@@ -306,10 +333,11 @@ def _mean_gradient(p, c, update, x, y, points):  # type: ignore[no-untyped-def]
 
 
 @njit(**COMPILE)
-def train(p, c, update, x, y, x_test, y_test, order, batch, rates, tested, probed, table):  # type: ignore[no-untyped-def]
+def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested, probed, table):  # type: ignore[no-untyped-def]
     """Train, filling one row of `table` a row of `order`, columns as in `STATISTICS`; stop after a row that is not finite.
 
     update : room for the update of a batch, or None at batch size 1
+    kept : (rows, points, bytes) what Dropout keeps at each visit of `order`, or None
     tested, probed : after which rows to look at the test points, and to evaluate the local Lipschitz constants
     """
     theta, n, n_1 = p.theta, np.uintp(p.inputs), np.uintp(p.first)
@@ -331,8 +359,9 @@ def train(p, c, update, x, y, x_test, y_test, order, batch, rates, tested, probe
                 deviation = np.float64(b_1[i] - reference[i])
                 shift[i] += deviation
                 spread += deviation * deviation
-            visited = order[epoch, first : min(first + batch, points)]
-            phi, epsilon, moved, value, wrong = step(p, c, update, x, y, visited, rate)
+            last = min(first + batch, points)
+            thinned = None if kept is None else kept[epoch, first:last]
+            phi, epsilon, moved, value, wrong = step(p, c, update, x, y, order[epoch, first:last], rate, thinned)
             loss += value
             errors += wrong
             length += phi
@@ -364,7 +393,7 @@ def train(p, c, update, x, y, x_test, y_test, order, batch, rates, tested, probe
         if probed[epoch]:
             total, peak = 0.0, 0.0
             for k in range(np.uintp(len(y))):
-                _, constant = gradient_norms(p, c, x, k * n)
+                _, constant = gradient_norms(p, c, x, k * n, None)
                 total += constant
                 peak = max(peak, constant)
             row[9] = total / len(y)
@@ -377,7 +406,7 @@ def train(p, c, update, x, y, x_test, y_test, order, batch, rates, tested, probe
 
 @njit(**COMPILE)
 def trace(  # type: ignore[no-untyped-def]
-    p, c, update, x, y, visits, sizes, rates, phi, epsilon, bias, first_weight, gradient_norm, point_lipschitz, lipschitz
+    p, c, update, x, y, visits, kept, sizes, rates, phi, epsilon, bias, first_weight, gradient_norm, point_lipschitz, lipschitz
 ):
     """Train over `visits`, as many points a step as `sizes` says, writing what each step saw before its update."""
     n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
@@ -390,12 +419,14 @@ def trace(  # type: ignore[no-untyped-def]
                 for i in range(n_1):
                     first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]
         for k in range(np.uintp(len(y))):
-            gradient_norm[number, k], point_lipschitz[number, k] = gradient_norms(p, c, x, k * n)
+            gradient_norm[number, k], point_lipschitz[number, k] = gradient_norms(p, c, x, k * n, None)
         visited = visits[first : first + size]
+        thinned = None if kept is None else kept[first : first + size]
         first += size
-        for point in visited:
-            lipschitz[number] = max(lipschitz[number], point_lipschitz[number, point])
-        phi[number], epsilon[number], _, _, _ = step(p, c, update, x, y, visited, rates[number])
+        for i, point in enumerate(visited):
+            _, constant = gradient_norms(p, c, x, np.uintp(point) * n, None if thinned is None else thinned[i])
+            lipschitz[number] = max(lipschitz[number], constant)
+        phi[number], epsilon[number], _, _, _ = step(p, c, update, x, y, visited, rates[number], thinned)
     bias[len(sizes)] = b_1
 
 
@@ -409,4 +440,36 @@ def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after):  # type: ig
         phi[number] = steep * np.sqrt(np.float64(backward(p, c, x, start, p.theta.dtype.type(rate * slope), None)))
         for i in range(p.first):
             gradient[number, i] = slope * (p.delta[i] if c is None else c.image_delta[i])
-        _, after[number] = gradient_norms(p, c, x, start)
+        _, after[number] = gradient_norms(p, c, x, start, None)
+
+
+@njit(**COMPILE)
+def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lowest, highest):  # type: ignore[no-untyped-def]
+    """Train over `visits` with Dropout, one point a step, writing φ and s of every step before its update.
+
+    Before the first step and after every one, all training points are looked at: `changed` is set where a hidden neuron is
+    not as in `on`, (points, Σ n_l), which the first look fills; `lowest` and `highest` are the extremes of λ.
+    """
+    n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
+    for number in range(len(visits) + 1):
+        for k in range(np.uintp(len(y))):
+            _, constant = gradient_norms(p, None, x, k * n, None)
+            lowest[k] = min(lowest[k], constant)
+            highest[k] = max(highest[k], constant)
+            neuron = 0
+            for layer in range(1, len(p.widths) - 1):
+                for j in range(p.widths[layer]):
+                    active = p.activation[p.hidden[layer - 1] + j] > 0
+                    if number == 0:
+                        on[k, neuron] = active
+                    elif on[k, neuron] != active:
+                        changed[k] = True
+                    neuron += 1
+        if not p.identity:
+            for j in range(n):
+                for i in range(n_1):
+                    first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]
+        if number < len(visits):
+            logit[number] = forward(p, None, x, np.uintp(visits[number]) * n)
+            one = slice(number, number + 1)
+            phi[number], _, _, _, _ = step(p, None, None, x, y, visits[one], rate, kept[one])

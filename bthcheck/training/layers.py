@@ -206,6 +206,18 @@ class Features(_Fixed):
         return delta.unflatten(2, (saved[1], *saved[3:])).transpose(1, 2)
 
 
+def thin(layers: list[Layer], saved: list[Any], kept: Tensor) -> None:
+    """Switch hidden neurons off behind a forward pass, (R, B, Σ n_l) of 0 and 1: `backward` then takes them for off.
+
+    What a rectifier saved is its output, which the affine layer behind it saved too.
+    """
+    start = 0
+    for layer, h in zip(layers, saved, strict=True):
+        if isinstance(layer, Rectifier):
+            h.mul_(kept[:, :, start : start + h.shape[2]])
+            start += h.shape[2]
+
+
 def batched(network: Network, parameters: list[Tensor]) -> tuple[FirstLayer, list[Layer]]:
     """Return the layers of many networks like `network` whose parameters are `parameters`, (R, …) each, in its order."""
     left = iter(parameters)

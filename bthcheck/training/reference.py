@@ -47,6 +47,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     network = run.network().to(device)
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
+    kept = _kept(run, device)
     initial = network.first.bias.detach().clone()
     statistics = blank_statistics(training.rows)
 
@@ -54,9 +55,9 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     for epoch, (rate, tested, probed) in enumerate(schedule):
         steps = []
         biases = []
-        for batch in order[epoch].split(training.batch_size):
+        for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size):
             biases.append(network.first.bias.detach().clone())
-            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch]))
+            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch], keep))
         phi = torch.stack([step.phi for step in steps]).double()
         path = torch.stack(biases).double()
         count = len(order[epoch])
@@ -99,16 +100,17 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     network = run.network().to(device)
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
+    kept = _kept(run, device)
     batches = [
-        (rate, batch)
-        for epoch, rate in zip(order, training.learning_rates(), strict=True)
-        for batch in epoch.split(training.batch_size)
+        (rate, batch, keep)
+        for epoch, rate in enumerate(training.learning_rates())
+        for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size)
     ][:steps]
     columns: dict[str, list[Tensor]] = {
         name: []
         for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz", "rounding")
     }
-    for rate, batch in batches:
+    for rate, batch, keep in batches:
         columns["bias"].append(network.first.bias.detach().clone())
         if not isinstance(network.first, IdentityWithBias):
             columns["first_weight"].append(first_weight(network).clone())
@@ -116,18 +118,33 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         (g,) = torch.autograd.grad(network.output(network.logit(z)).sum(), z)
         columns["gradient_norm"].append(g.norm(dim=1))
         columns["point_lipschitz"].append(local_lipschitz(network, points.x_train))
-        columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch]).max())
+        columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch], keep).max())
         if isinstance(run.setting.network, MLP):
             columns["rounding"].append(rounding_tolerance(network, points.x_train[batch]).max())
-        step = _step(network, rate, points.x_train[batch], points.y_train[batch])
+        step = _step(network, rate, points.x_train[batch], points.y_train[batch], keep)
         columns["phi"].append(step.phi)
         columns["epsilon"].append(step.epsilon)
     columns["bias"].append(network.first.bias.detach().clone())
     arrays = {name: torch.stack(values).double().cpu().numpy() for name, values in columns.items() if values}
     if "first_weight" not in arrays:
         arrays["first_weight"] = identities(len(batches), points.x_train.shape[1])
-    arrays["learning_rate"] = np.array([rate for rate, _ in batches])
+    arrays["learning_rate"] = np.array([rate for rate, *_ in batches])
     return arrays
+
+
+def _kept(run: Run, device: str) -> Tensor | None:
+    """Return which hidden neurons Dropout keeps, (windows, points of a window, Σ n_l) of 0 and 1, or None without it."""
+    packed = run.kept()
+    if packed is None:
+        return None
+    neurons = sum(len(bias) for _, bias in run.network().layers()[:-1])
+    return torch.from_numpy(np.unpackbits(packed, axis=-1, count=neurons)).to(device)
+
+
+def _batches(order: Tensor, kept: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the points of every step of a window and what Dropout keeps at each of them."""
+    for start in range(0, len(order), size):
+        yield order[start : start + size], None if kept is None else kept[start : start + size]
 
 
 @dataclass(frozen=True)
@@ -164,9 +181,9 @@ class _Step:
     loss: _Loss
 
 
-def _step(network: Network, rate: float, x: Tensor, y: Tensor) -> _Step:
+def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | None = None) -> _Step:
     z = network.first(x)
-    logit = network.logit(z)
+    logit = network.logit(z) if kept is None else network.thinned_logit(z, kept)
     (g,) = torch.autograd.grad(network.output(logit).sum(), z, retain_graph=True)
     loss = _loss(network, logit, y)
     parameters = list(network.parameters())
@@ -183,7 +200,9 @@ def _step(network: Network, rate: float, x: Tensor, y: Tensor) -> _Step:
     return _Step(phi, loss.log_epsilon.exp().mean(), gradients[bias].norm(), loss)
 
 
-def steps(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float) -> Iterator[Tensor]:
+def steps(
+    network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float, kept: Tensor | None = None
+) -> Iterator[Tensor]:
     """Train a network from where it is, in place, one point a step: yield φ of every step, after its update.
 
     Parameters
@@ -191,6 +210,7 @@ def steps(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float
     x, y : (m, n) points and (m,) targets in the network's type
     order : indices of the points to visit
     rate : the learning rate α
+    kept : (visits, Σ n_l) of 0 and 1, the hidden neurons that Dropout keeps at each visit; None without it
     """
-    for point in order.tolist():
-        yield _step(network, rate, x[point : point + 1], y[point : point + 1]).phi
+    for batch, keep in _batches(torch.from_numpy(order).long(), kept, 1):
+        yield _step(network, rate, x[batch], y[batch], keep).phi

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from bthcheck.experiments import Experiment, Setting
-from bthcheck.networks import Network
+from bthcheck.networks import MLP, Network
 from bthcheck.tasks import Data
-from bthcheck.training.streams import sampling_order, stream, weight_seed
+from bthcheck.training.streams import kept_neurons, sampling_order, stream, weight_seed
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,19 @@ class Run:
         """Return which point is visited when: (windows, points of a window), int32."""
         training, points = self.setting.training, self.setting.task.train
         return sampling_order(self.seed, training.epochs, points, training.sampling).reshape(training.rows, -1)
+
+    def kept(self) -> np.ndarray | None:
+        """Return which hidden neurons Dropout keeps when, packed as by `kept_neurons`: (windows, points of a window, bytes).
+
+        None without Dropout.
+        """
+        setting = self.setting
+        if not setting.training.dropout:
+            return None
+        assert isinstance(setting.network, MLP)  # Experiment has seen to it
+        rows = setting.training.rows
+        visits = setting.training.epochs * setting.task.train
+        return kept_neurons(self.seed, visits, sum(setting.network.hidden)).reshape(rows, visits // rows, -1)
 
     def __str__(self) -> str:
         return f"{self.experiment.name} at {self.experiment.vary}={self.level}, seed={self.seed}"

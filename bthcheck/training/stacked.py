@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bthcheck.training.graphs import program
-from bthcheck.training.layers import FirstLayer, Layer, batched, entries_a_point
+from bthcheck.training.layers import FirstLayer, Layer, batched, entries_a_point, thin
 from bthcheck.training.memory import halving, room
 from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run, RunResult
@@ -53,6 +53,8 @@ def shard_size(runs: Sequence[Run], device: str) -> int:
     step = training.batch_size * entries_a_point(network)
     held = 2 * parameters + step + task.train + task.test  # twice: once more while they are put together or read back
     each = size * held + 8 * (len(STATISTICS) * training.rows + 2 * task.train) + 4 * training.epochs * task.train
+    if training.dropout:
+        each += task.train * sum(len(bias) for _, bias in network.layers()[:-1]) // training.windows
     common = size * _ENTRIES_AT_ONCE[torch.device(device).type]
     if len(runs) > 1 and _same_points([runs[0].data(), runs[-1].data()]):
         common += points
@@ -83,7 +85,15 @@ def shape(run: Run) -> tuple[object, ...]:
     """Return what runs must share to be trained as one stack."""
     setting = run.setting
     training = setting.training
-    return (setting.network, setting.task.train, setting.task.test, training.batch_size, training.rows, training.dtype)
+    return (
+        setting.network,
+        setting.task.train,
+        setting.task.test,
+        training.batch_size,
+        training.rows,
+        training.dtype,
+        training.dropout,
+    )
 
 
 @torch.inference_mode()
@@ -197,6 +207,8 @@ class _State:
     """The fixed tensors beside the parameters that steps read and write. R runs, n_1 first neurons, m points.
 
     orders : (R, windows, m') int32, which point is visited when; order : (R, m') that of this window, m' points
+    packed : (R, windows, m', bytes) uint8 on the host, what Dropout keeps when; kept : (R, m', Σ n_l) uint8 that of this
+        window; None without Dropout
     position : (batch size,) the columns of `order` that the next step takes
     offsets : (R, 1) where a run's own points begin among those of all, or None if the runs share their points
     rates : (R, windows) float64, learning rates; rate : (R, 1) that of this window
@@ -208,6 +220,8 @@ class _State:
 
     orders: Tensor
     order: Tensor
+    packed: np.ndarray | None
+    kept: Tensor | None
     position: Tensor
     offsets: Tensor | None
     rates: Tensor
@@ -231,9 +245,14 @@ class _State:
         rates = torch.tensor([run.setting.training.learning_rates() for run in runs], dtype=torch.float64, device=device)
         sums = [torch.zeros(count, dtype=torch.float64, device=device) for _ in range(7)]
         orders = torch.stack([torch.from_numpy(run.order()) for run in runs]).to(device)
+        masks = [kept for run in runs if (kept := run.kept()) is not None]
+        neurons = sum(len(bias) for _, bias in runs[0].network().layers()[:-1])
+        row = (count, orders.shape[2], neurons)
         return cls(
             orders=orders,
             order=torch.zeros(count, orders.shape[2], dtype=torch.long, device=device),
+            packed=np.stack(masks) if masks else None,
+            kept=torch.zeros(row, dtype=torch.uint8, device=device) if masks else None,
             position=torch.zeros(runs[0].setting.training.batch_size, dtype=torch.long, device=device),
             offsets=None if len(stack.x_train) < count else points * torch.arange(count, device=device)[:, None],
             rates=rates,
@@ -248,6 +267,8 @@ class _State:
     def begin(self, stack: _Stack, epoch: int) -> None:
         """Set everything as it is before the first step of an epoch."""
         self.order.copy_(self.orders[:, epoch])
+        if self.packed is not None and self.kept is not None:
+            self.kept.copy_(torch.from_numpy(np.unpackbits(self.packed[:, epoch], axis=-1, count=self.kept.shape[2])))
         torch.arange(len(self.position), out=self.position)
         self.rate.copy_(self.rates[:, epoch, None])
         self.reference.copy_(stack.first.bias)
@@ -278,12 +299,16 @@ def _step(stack: _Stack, state: _State, size: int) -> None:
     distance = torch.linalg.vector_norm(deviation, dim=1, dtype=torch.float64)
     state.spread.addcmul_(distance, distance)
 
-    points = state.order.index_select(1, state.position[:size])
+    now = state.position[:size]
+    points = state.order.index_select(1, now)
+    kept = None if state.kept is None else state.kept.index_select(1, now)
     state.position.add_(size)
     y = stack.y_train.gather(1, points)
     rows = points if state.offsets is None else points + state.offsets
     x = stack.x_train.flatten(0, 1).index_select(0, rows.flatten()).unflatten(0, rows.shape)
     s, first, rest = stack.forward(x)
+    if kept is not None:
+        thin(stack.rest, rest, kept)
     values, slope, log_epsilon, wrong = _loss(stack.sigmoid, s, y)
     state.loss.add_(values.sum(1, dtype=torch.float64))
     state.errors.add_(wrong.sum(1, dtype=torch.float64))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-STREAMS = ("data", "weights", "order", "dropout")
+STREAMS = ("data", "weights", "order", "dropout", "fresh")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -13,6 +13,14 @@ def stream(seed: int, name: str) -> np.random.Generator:
 def weight_seed(seed: int) -> int:
     """Return the number that seeds PyTorch's initialisation."""
     return int(stream(seed, "weights").integers(2**63))
+
+
+def kept_neurons(seed: int, visits: int, neurons: int) -> np.ndarray:
+    """Return which neurons 1/2-Dropout keeps at every visit to a point, each with probability 1/2, independently.
+
+    (visits, ⌈neurons / 8⌉) uint8, bits packed as by ``np.packbits``. The first visits do not depend on how many follow.
+    """
+    return stream(seed, "dropout").integers(0, 256, size=(visits, -(-neurons // 8)), dtype=np.uint8)
 
 
 def sampling_order(seed: int, epochs: int, points: int, sampling: str) -> np.ndarray:

@@ -1,0 +1,353 @@
+"""What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
+
+from bthcheck.tests.mutation import Mutant
+
+SMALL = "[few points, square first layer]"
+TRAINED = f"test_engines.py::test_fused_agrees_with_reference_over_600_steps{SMALL}"
+TRACED = f"test_engines.py::test_fused_trace_agrees_with_reference{SMALL}"
+NORMALISED = f"test_engines.py::test_phi_is_the_normalised_bias_update{SMALL}"
+STACKED = (
+    "test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-few points, square first layer]"
+)
+CONVOLVED = "test_engines.py::test_convolutions_of_any_shape_agree[2-1]"
+CROSS_ENTROPY = "test_engines.py::test_minibatch_phi_of_the_cross_entropy"
+FOLLOWED = "test_published.py::test_next_steps_go_on_where_the_training_ended"
+LEMMA_1 = "claims/test_first_layer.py::test_lipschitz_is_at_most_sigma_1_phi"
+LEMMA_1_THINNED = "test_dropout_training.py::test_phi_is_lambda_of_the_network_without_what_was_dropped"
+LEMMA_1_BELOW = "claims/test_first_layer.py::test_lipschitz_is_at_least_sigma_min_phi"
+
+REFERENCE, KERNELS, STACK = "training/reference.py", "training/kernels.py", "training/stacked.py"
+
+MUTANTS = [
+    Mutant(
+        "slope of the step before", "reference engine, training", REFERENCE,
+        "phi = torch.stack([step.phi for step in steps]).double()",
+        "phi = torch.stack([now.update / before.epsilon for before, now in zip([steps[0], *steps], steps)]).double()",
+        (TRAINED,),
+    ),
+    Mutant(
+        "slope of the step before", "reference engine, trace", REFERENCE,
+        'columns["phi"].append(step.phi)',
+        'columns["phi"].append(step.phi * step.epsilon / columns["epsilon"][-1] if columns["epsilon"] else step.phi)',
+        (NORMALISED, LEMMA_1),
+    ),
+    Mutant(
+        "slope of the step before", "fused engine, training", KERNELS,
+        "            length += phi\n",
+        "            length += moved / table[epoch, 0] if steps else phi\n            table[epoch, 0] = epsilon\n",
+        (TRAINED,),
+    ),
+    Mutant(
+        "slope of the step before", "fused engine, trace", KERNELS,
+        "    bias[len(sizes)] = b_1",
+        "    bias[len(sizes)] = b_1\n    phi[1:] *= epsilon[1:] / epsilon[:-1]",
+        (TRACED,),
+    ),
+    Mutant(
+        "slope of the step before", "fused engine, steps that follow", KERNELS,
+        "        phi[number] = steep *",
+        "        phi[number] = (epsilon[number] / epsilon[number - 1] if number else 1.0) * steep *",
+        (FOLLOWED,),
+    ),
+    Mutant(
+        "slope of the step before", "stacked engine", STACK,
+        "    state.length.add_(phi)",
+        "    epsilon = log_epsilon.double().exp().mean(1)\n"
+        "    state.length.add_(update / vars(state).get('before', epsilon))\n"
+        "    vars(state)['before'] = epsilon",
+        (STACKED,),
+    ),
+    Mutant(
+        "slope of the step before", "chain of Corollary 2", "trajectory.py",
+        "sigma, _ = first_singular_values(trace)\n    scale = trace.learning_rate.values * trace.epsilon.values",
+        "sigma, _ = first_singular_values(trace)\n    scale = trace.learning_rate.values * np.roll(trace.epsilon.values, 1)",
+        ("test_trajectory.py::test_variance_chain_against_loops[2]",),
+    ),
+    Mutant(
+        "reciprocal slope", "reference engine, cross-entropy", REFERENCE,
+        "s.sigmoid() - y, values.detach()",
+        "s.sigmoid() - y, -values.detach()",
+        (CROSS_ENTROPY,),
+    ),
+    Mutant(
+        "reciprocal slope", "reference engine, squared loss", REFERENCE,
+        "(s - y).abs().log()",
+        "-(s - y).abs().log()",
+        ("test_engines.py::test_minibatch_step_is_the_gradient_of_the_mean_loss",),
+    ),
+    Mutant(
+        "reciprocal slope", "fused engine, cross-entropy", KERNELS,
+        "larger * smaller, np.exp(loss)",
+        "larger * smaller, np.exp(-loss)",
+        ("test_engines.py::test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding[0.0-0.5]",),
+    ),
+    Mutant(
+        "reciprocal slope", "fused engine, squared loss", KERNELS,
+        "1.0, abs(s - y), np.nan",
+        "1.0, 1 / abs(s - y), np.nan",
+        (TRACED,),
+    ),
+    Mutant(
+        "reciprocal slope", "fused engine, minibatches", KERNELS,
+        "phi = norm / slopes if",
+        "phi = norm * slopes if",
+        (STACKED,),
+    ),
+    Mutant(
+        "reciprocal slope", "stacked engine, cross-entropy", STACK,
+        "return values, s.sigmoid() - y, values,",
+        "return values, s.sigmoid() - y, -values,",
+        (STACKED,),
+    ),
+    Mutant(
+        "after the step", "λ at the sampled point, reference engine", REFERENCE,
+        'columns["epsilon"].append(step.epsilon)',
+        'columns["epsilon"].append(step.epsilon)\n'
+        '        columns["lipschitz"][-1] = local_lipschitz(network, points.x_train[batch]).max()',
+        (TRACED, LEMMA_1),
+    ),
+    Mutant(
+        "after the step", "λ at all points, fused engine", KERNELS,
+        "    bias[len(sizes)] = b_1",
+        "    bias[len(sizes)] = b_1\n    point_lipschitz[:-1] = point_lipschitz[1:].copy()",
+        (TRACED,),
+    ),
+    Mutant(
+        "after the step", "φ of the steps that follow", KERNELS,
+        "_, after[number] = gradient_norms(",
+        "phi[number], after[number] = gradient_norms(",
+        (FOLLOWED,),
+    ),
+    Mutant(
+        "after the step", "φ for Assumption 1", "assumption.py",
+        "phi[point] = float(value)",
+        "phi[point] = float(first_layer_gradients(network, x[point : point + 1]).norm())",
+        ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
+    ),
+    Mutant(
+        "W_1 transposed", "λ, fused engine", KERNELS,
+        "component += p.theta[row + i] *",
+        "component += p.theta[p.weights[0] + i * p.widths[0] + j] *",
+        (TRAINED,),
+    ),
+    Mutant(
+        "W_1 transposed", "trace, fused engine", KERNELS,
+        "first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
+        "first_weight[number, j, i] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
+        (TRACED,),
+    ),
+    Mutant(
+        "W_1 transposed", "stacked engine", "training/layers.py",
+        "Affine(next(left), next(left))",
+        "Affine(next(left).mT, next(left))",
+        (STACKED,),
+    ),
+    Mutant(
+        "W_1 transposed", "singular values and norms", "lipschitz.py",
+        "if weight is None else weight\n",
+        "if weight is None else weight.mT\n",
+        (TRACED,),
+    ),
+    Mutant(
+        "W_1 transposed", "slopes of regions", "regions.py",
+        "    gradient = np.ones((len(patterns), 1))",
+        "    weights[0] = None if weights[0] is None else weights[0].T\n    gradient = np.ones((len(patterns), 1))",
+        ("test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[trained]",),
+    ),
+    Mutant(
+        "biases aliased", "initial bias, reference engine", REFERENCE,
+        "initial = network.first.bias.detach().clone()",
+        "initial = network.first.bias.detach()",
+        (TRAINED,),
+    ),
+    Mutant(
+        "biases aliased", "biases of an epoch, reference engine", REFERENCE,
+        "biases.append(network.first.bias.detach().clone())",
+        "biases.append(network.first.bias.detach())",
+        (TRAINED,),
+    ),
+    Mutant(
+        "biases aliased", "trace, reference engine", REFERENCE,
+        'in batches:\n        columns["bias"].append(network.first.bias.detach().clone())',
+        'in batches:\n        columns["bias"].append(network.first.bias.detach())',
+        (NORMALISED,),
+    ),
+    Mutant(
+        "biases aliased", "initial bias, fused engine", KERNELS, "initial = b_1.copy()", "initial = b_1", (TRAINED,)
+    ),
+    Mutant(
+        "biases aliased", "bias before an epoch, fused engine", KERNELS, "reference = b_1.copy()", "reference = b_1", (TRAINED,)
+    ),
+    Mutant(
+        "biases aliased", "initial bias, stacked engine", STACK, "initial=bias.clone()", "initial=bias", (STACKED,)
+    ),
+    Mutant(
+        "biases aliased", "bias before an epoch, stacked engine", STACK, "reference=bias.clone()", "reference=bias", (STACKED,)
+    ),
+    Mutant(
+        "biases aliased", "network watched for Assumption 1", "assumption.py",
+        "copy.deepcopy(network).double()",
+        "network.double()",
+        ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
+    ),
+    Mutant(
+        "biases aliased", "network watched for Theorem 3", "dropout.py",
+        "copy.deepcopy(network) if trained is network else trained",
+        "trained",
+        ("test_dropout.py::test_watching_leaves_the_network_alone_whatever_its_type[frozen]",),
+    ),
+    Mutant(
+        "biases aliased", "weights of a Dataset", "training/runs.py",
+        "torch.from_numpy(np.array(vector))",
+        "torch.from_numpy(np.asarray(vector))",
+        ("test_trajectory.py::test_training_on_leaves_a_dataset_alone",),
+    ),
+    Mutant(
+        "averaged before norms", "λ over points", "lipschitz.py",
+        "return gradient.flatten(1).norm(dim=1)",
+        "return gradient.flatten(1).mean(0).norm().expand(len(x))",
+        ("test_lipschitz.py::test_local_lipschitz_is_the_slope_of_the_network", LEMMA_1_BELOW),
+    ),
+    Mutant(
+        "averaged before norms", "bias variance, reference engine", REFERENCE,
+        "(path - path.mean(0)).square().sum(1).mean()",
+        "(path - path.mean(0)).mean(0).square().sum()",
+        (TRAINED,),
+    ),
+    Mutant(
+        "averaged before norms", "update sum, fused engine", KERNELS,
+        "row[4] = path",
+        "row[4] = np.sqrt(np.sum((b_1 - reference) ** 2))",
+        ("test_engines.py::test_statistics_are_what_their_names_say[few points, square first layer]",),
+    ),
+    Mutant(
+        "averaged before norms", "φ over runs, stacked engine", STACK,
+        "norm = g.norm(dim=(1, 2))",
+        "norm = g.mean(0, keepdim=True).norm(dim=(1, 2)).expand(len(g))",
+        (STACKED,),
+    ),
+    Mutant(
+        "averaged before norms", "λ over points, stacked engine", STACK,
+        "parts.append(stack.slope(s) * stack.first.backward(g, first).norm(dim=2))",
+        "parts.append((stack.slope(s)[..., None] * stack.first.backward(g, first)).mean(1).norm(dim=1)[:, None].expand_as(s))",
+        (STACKED,),
+    ),
+    Mutant(
+        "averaged before norms", "chain of Corollary 3", "trajectory.py",
+        "moved = np.cumsum(scale * trace.phi.values)",
+        "moved = distance",
+        ("test_trajectory.py::test_distance_chain_against_loops",),
+    ),
+    Mutant(
+        "averaged before norms", "the other way round, where the authors do it", "published.py",
+        'norm = np.sqrt((some.gradient.mean("seed") ** 2).sum("neuron"))',
+        'norm = np.sqrt((some.gradient ** 2).sum("neuron")).mean("seed")',
+        ("test_published.py::test_averaged_first_is_the_path_of_the_mean_bias[2]",),
+    ),
+    Mutant(
+        "no ReLU mask", "last hidden layer, fused engine", KERNELS,
+        "delta[a + j] = theta[weight + j] if h[a + j] > 0 else nought",
+        "delta[a + j] = theta[weight + j]",
+        (TRAINED,),
+    ),
+    Mutant(
+        "no ReLU mask", "hidden layers before the last, fused engine", KERNELS,
+        "count += np.uintp(h[a + j] > 0)",
+        "count += one",
+        (TRAINED,),
+    ),
+    Mutant(
+        "no ReLU mask", "image, fused engine", "training/convolutions.py", " if image[i] > 0 else nought", "", (CONVOLVED,)
+    ),
+    Mutant(
+        "no ReLU mask", "first convolution, fused engine", "training/convolutions.py",
+        "if d == 0 or c.pooled[cell] <= 0:",
+        "if d == 0:",
+        (CONVOLVED,),
+    ),
+    Mutant(
+        "no ReLU mask", "stacked engine", "training/layers.py",
+        "return torch.ops.aten.threshold_backward(delta, saved, 0)",
+        "return delta",
+        (STACKED,),
+    ),
+    Mutant(
+        "no ReLU mask", "slopes of regions", "regions.py",
+        "gradient = gradient * mask",
+        "gradient = gradient * np.ones_like(mask)",
+        ("test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[identity]",),
+    ),
+    Mutant(
+        "no ReLU mask", "rounding tolerance", "lipschitz.py",
+        "first = chain * mask",
+        "first = chain",
+        ("test_lipschitz.py::test_a_neuron_that_is_off_adds_no_error",),
+    ),
+    Mutant(
+        "no ReLU mask", "repaired lower bound", "lipschitz.py",
+        "active = (network.first(x) > 0)",
+        "active = (network.first(x) == network.first(x))",
+        ("test_lipschitz.py::test_active_sigma_min_is_that_of_the_active_rows",),
+    ),
+    Mutant(
+        "no Dropout mask", "steps, reference engine", REFERENCE,
+        "network.logit(z) if kept is None else network.thinned_logit(z, kept)",
+        "network.logit(z)",
+        (LEMMA_1_THINNED,),
+    ),
+    Mutant(
+        "no Dropout mask", "λ at the sampled point, reference engine", REFERENCE,
+        "local_lipschitz(network, points.x_train[batch], keep)",
+        "local_lipschitz(network, points.x_train[batch])",
+        (LEMMA_1_THINNED,),
+    ),
+    Mutant(
+        "no Dropout mask", "fused engine", KERNELS,
+        "p.activation[a + j] = 0",
+        "pass",
+        ("test_engines.py::test_fused_agrees_with_reference_over_600_steps[dropout]",),
+    ),
+    Mutant(
+        "no Dropout mask", "stacked engine", STACK,
+        "thin(stack.rest, rest, kept)",
+        "pass",
+        ("test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-dropout]",),
+    ),
+    Mutant(
+        "infeasible read as a bound", "distance to the column space", "pursuit.py",
+        "outcome[distance >= OUTSIDE * norm] = Outcome.INFEASIBLE",
+        "outcome[distance >= OUTSIDE * norm] = Outcome.SOLVED",
+        ("test_pursuit.py::test_a_target_neither_inside_nor_outside_is_not_decided",),
+    ),
+    Mutant(
+        "infeasible read as a bound", "what a solution leaves over", "pursuit.py",
+        "outcome[(outcome == Outcome.SOLVED) & (residual > FIT)] = Outcome.UNDECIDED",
+        "outcome[(outcome == Outcome.SOLVED) & (residual > np.inf)] = Outcome.UNDECIDED",
+        ("test_pursuit.py::test_a_solution_that_does_not_fit_is_not_decided",),
+    ),
+    Mutant(
+        "infeasible read as a bound", "status of the solver", "pursuit.py",
+        "if result.status != 0:",
+        "if result.status is None:",
+        ("test_pursuit.py::test_one_hard_program_leaves_the_others_decided",
+         "test_regions.py::test_a_program_without_an_answer_is_not_a_bound"),
+    ),
+    Mutant(
+        "infeasible read as a bound", "value where there is no column", "pursuit.py",
+        "        value[unknown] = np.nan\n",
+        "",
+        ("test_pursuit.py::test_without_columns_only_nothing_can_be_made",),
+    ),
+    Mutant(
+        "infeasible read as a bound", "status of a region", "regions.py",
+        "[Status.BOUNDED, Status.INFEASIBLE, Status.UNDECIDED]",
+        "[Status.BOUNDED, Status.BOUNDED, Status.UNDECIDED]",
+        ("test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
+    ),
+    Mutant(
+        "infeasible read as a bound", "bound of a region", "regions.py",
+        "bound[part] = xi * solutions.value",
+        "bound[part] = xi * np.nan_to_num(solutions.value)",
+        ("test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
+    ),
+]  # fmt: skip

@@ -1,0 +1,279 @@
+"""X9: Theorem 3, what steady training with 1/2-Dropout says of the whole function and of its errors on new points.
+
+The theorem speaks of the steps after some τ during which activation patterns and slopes at the training points stay put
+(Assumption 1). Here these are the steps of one more epoch after the training, at a learning rate of 1e-7, at which they do.
+The same epoch at the rate of the training is shown beside it. Its o(1) terms are not known and left out.
+"""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from bthcheck import claim, dropout, lipschitz, plotting, plotting_regions, regions
+from bthcheck.covering import cover_box, cover_separate_balls
+from bthcheck.experiments import DROPOUT, DROPOUT_DEPTH, DROPOUT_WIDTH, TWO_CLUSTERS
+from bthcheck.falsify import Search
+from bthcheck.training.runs import Run
+from bthcheck.training.streams import kept_neurons, stream
+
+FREQUENCY, DISTANCE = 0.5, 20.0
+EPOCHS = (10, 100, 500)
+STILL = 1e-7  # a learning rate at which patterns and slopes stay put
+DELTA = 0.05
+FRESH = 2_000
+ACCURACY = math.sqrt(math.log(2 / 1e-6) / (2 * FRESH))  # of an error over fresh points, missed once in a million (Hoeffding)
+ROUNDING = 1e-12  # of two norms in float64, relative
+
+
+def next_epoch(experiment, runs, level, seed, rate):
+    """The epoch after training, watched, and what Theorem 3 makes of it."""
+    epochs = runs.sizes["epoch"]
+    run = Run(experiment.replace(epochs=epochs + 1), level, seed)
+    x, y, _, _ = run.data()
+    steady = dropout.watch(runs.bthcheck.weights(level, seed), x, y, run.order()[epochs], rate, run.kept()[epochs])
+    return steady, dropout.bound(steady, x), x, y
+
+
+def slopes_on_the_plane(network, seed):
+    """λ and activation patterns on the 100 × 100 grid over the plane of the data."""
+    return regions.plane_grid(network, DROPOUT.task.plane(stream(seed, "data")))
+
+
+def errors(network, x, y, task, seed):
+    """The empirical error, and the expected error from fresh points."""
+    return dropout.error(network, x, y), dropout.error(network, *task.fresh(stream(seed, "data"), stream(seed, "fresh"), FRESH))
+
+
+@claim(
+    "X9-condition",
+    kind="exact",
+    source="Theorem 3, its condition",
+    statement="After training with Dropout s(x) ≤ Σ s(x_i) at every point of the domain",
+    scope="MLP 10-10-32-1, 200 training points of a chessboard, 100 × 100 grid over the domain",
+)
+def test_every_combination_of_neurons_is_on_at_some_training_point(train, evidence, max_networks):
+    for asked in EPOCHS:
+        runs = train(DROPOUT.replace(epochs=asked))
+        epochs, shares = runs.sizes["epoch"], []
+        for seed in runs.seed.values[:max_networks].tolist():
+            network, x = runs.bthcheck.weights(FREQUENCY, seed), Run(DROPOUT, FREQUENCY, seed).data().x_train
+            grid = slopes_on_the_plane(network, seed)
+            held = dropout.covered(network, x, grid.patterns)[grid.region]
+            shares.append(float(held.mean()))
+            if seed == runs.seed.values[0]:
+                first, grid_of_first, held_of_first = seed, grid, held
+        evidence.at_most(
+            1 - np.array(shares), 0, 0, quantity=f"share of the domain where it does not hold, after {epochs} epochs"
+        )
+        evidence.note(
+            f"After {epochs} epochs it holds on {min(shares):.1%} to {max(shares):.1%} of the domain ({len(shares)} networks)."
+        )
+    task, frame = DROPOUT.task, DROPOUT.task.plane(stream(first, "data"))
+    points = Run(DROPOUT, FREQUENCY, first).data().x_train @ frame / task.scale**2
+    evidence.figure(
+        plotting_regions.condition(grid_of_first, held_of_first, points.numpy()),
+        f"Seed {first} after {epochs} epochs: λ, and where some combination of neurons is on that is on at no training point.",
+    )
+
+
+@claim(
+    "X9",
+    kind="exact",
+    source="Theorem 3",
+    statement="In networks trained with Dropout λ(x) ≤ λ_steady = (φc/4) log Σ n_l",
+    scope="points with s(x) ≤ Σ s(x_i), on a 100 × 100 grid; steps along which slopes and patterns at training points stay put",
+)
+def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evidence, max_networks):
+    rows, ratios, moving = [], {}, {}
+    for asked in EPOCHS:
+        runs = train(DROPOUT.replace(epochs=asked))
+        epochs = runs.sizes["epoch"]
+        steepest, bounds, still = [], [], []
+        for seed in runs.seed.values[:max_networks].tolist():
+            steady, bound, x, _ = next_epoch(DROPOUT, runs, FREQUENCY, seed, STILL)
+            grid = slopes_on_the_plane(steady.network, seed)
+            held = dropout.covered(steady.network, x, grid.patterns)[grid.region]
+            steepest.append(grid.lipschitz[held].max(initial=0.0))
+            bounds.append(bound.lipschitz)
+            still.append(steady.gamma if not steady.changed.any() else np.inf)
+            as_trained, printed, _, _ = next_epoch(DROPOUT, runs, FREQUENCY, seed, DROPOUT.training.learning_rate)
+            moving.setdefault(epochs, []).append((as_trained.gamma, as_trained.changed.mean(), printed.lipschitz))
+            product = lipschitz.product_bound(steady.network)
+            rows.append([f"{epochs}", f"{seed}", *(f"{value:.3g}" for value in (
+                steady.phi, steady.beta, steady.mu, steady.gamma, bound.p_min, bound.never, bound.c, bound.margin, bound.radius,
+                steepest[-1], grid.lipschitz.max(), bound.lipschitz, product,
+            ))])  # fmt: skip
+        steepest, bounds = np.array(steepest), np.array(bounds)
+        evidence.at_most(steepest, bounds, ROUNDING * steepest, quantity=f"largest λ on the grid ≤ λ_steady, {epochs} epochs")
+        evidence.at_most(still, 0.01, 0, quantity=f"γ ≤ 1 % and no pattern changes in the epoch after {epochs}")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios[f"λ_steady, {epochs} epochs"] = bounds / steepest
+    ratios[f"product of norms, {epochs} epochs"] = np.array([float(row[-1]) for row in rows[-len(steepest) :]]) / steepest
+    evidence.table(
+        "What Theorem 3 is made of, in the epoch after training",
+        ["epochs", "seed", "φ", "β", "μ", "γ", "p_min", "never on", "c", "margin", "r(X)", "largest λ, s(x) ≤ Σ s(x_i)",
+         "largest λ", "λ_steady", "Π‖W_l‖/4"],
+        rows,
+    )  # fmt: skip
+    evidence.figure(
+        plotting.looseness(ratios, xlabel="bound / largest λ on the grid"), "How loose λ_steady is, a curve over networks."
+    )
+    evidence.note(
+        "λ_steady is loose because of μ, the smallest of f and 1 − f at the points that are visited: a classifier that has fit"
+        " its points answers nearly 0 or 1, and c grows by 1/μ. Every epoch of training makes it looser."
+    )
+    for epochs, found in moving.items():
+        gamma, changed, bounds = map(np.array, zip(*found, strict=True))
+        evidence.note(
+            f"At the learning rate of the training, {DROPOUT.training.learning_rate:g}, Assumption 1 fails: in the epoch after"
+            f" {epochs}, {changed.min():.0%} to {changed.max():.0%} of the training points change pattern, γ is"
+            f" {gamma.min():.2g} to {gamma.max():.2g} and λ_steady {bounds.min():.2g} to {bounds.max():.2g}."
+        )
+
+
+@claim(
+    "X9-counterexample",
+    kind="exact",
+    source="Theorem 3 as printed",
+    statement="From two hidden layers on λ can exceed λ_steady by any factor, although all conditions of Theorem 3 hold",
+    scope="p_min is of single neurons, and combinations of neurons must be covered; W_1 = I, k inputs, k = 400 and 2500",
+)
+def test_the_constant_counts_neurons_where_it_must_count_combinations(evidence):
+    ratios = {}
+    for k in (10, 30, 100, 400, 2500):
+        made = dropout.counterexample(k)
+        visits = stream(0, "order").integers(0, 2 * k, 40)
+        steady = dropout.watch(made.network, made.x_train, made.y_train, visits, STILL, kept_neurons(0, 40, k + 1))
+        bound = dropout.bound(steady, made.x_train)
+        steep = float(lipschitz.local_lipschitz(steady.network, made.query))
+        ratios[k] = steep / bound.lipschitz
+        if k >= 400:
+            example = f"k = {k}: λ = {steep:.3g} > {bound.lipschitz:.3g} = λ_steady, {ratios[k]:.2f} times"
+            found = Search(examples=1, counterexample=example if steep > bound.lipschitz else None)
+            evidence.fails_outside(found, f"λ ≤ λ_steady in a network with two hidden layers, k = {k}")
+            held = dropout.covered(steady.network, made.x_train, regions.activation_patterns(steady.network, made.query))
+            evidence.at_most(~held, 0, 0, quantity=f"s(x) ≤ Σ s(x_i) fails at the query, k = {k}")
+            still = steady.gamma if not steady.changed.any() else np.inf
+            evidence.at_most(still, 1e-4, 0, quantity=f"γ, with no pattern changed, k = {k}")
+    evidence.at_most(ratios[400], ratios[2500], 0, quantity="λ / λ_steady grows from k = 400 to 2500")
+    evidence.figure(
+        plotting.growth({"measured": ratios}, {"√k / (2 log(k + 1))": lambda k: np.sqrt(k) / (2 * np.log(k + 1))}, xlabel="k",
+                        ylabel="λ / λ_steady", level=1.0),
+        "How far λ exceeds λ_steady, against the width k of the first layer; above the dotted line Theorem 3 is violated.",
+    )  # fmt: skip
+
+
+@claim(
+    "X9-generalisation",
+    kind="exact",
+    source="Theorem 3",
+    statement="|empirical − expected error| ≤ sqrt((4 log 2 · N(X; ℓ₂, r) + 2 log(1/δ)) / N)",
+    scope=f"δ = {DELTA}; N(X; ℓ₂, r) from above, for a square of side 20; expected error from {FRESH} fresh points",
+)
+def test_errors_on_new_points_are_as_far_off_as_allowed(train, evidence, max_networks):
+    rows, gaps, bounds = [], [], []
+    for asked in EPOCHS:
+        runs = train(DROPOUT.replace(epochs=asked))
+        for seed in runs.seed.values[:max_networks].tolist():
+            steady, bound, x, y = next_epoch(DROPOUT, runs, FREQUENCY, seed, STILL)
+            empirical, expected = errors(steady.network, x, y, DROPOUT.task, seed)
+            balls = cover_box((2 * DROPOUT.task.scale,) * 2, bound.radius)
+            gaps.append(abs(empirical - expected))
+            bounds.append(dropout.error_bound(balls.upper, len(x), DELTA))
+            lower = dropout.error_bound(balls.lower, len(x), DELTA)
+            rows.append([f"{runs.sizes['epoch']}", f"{seed}", f"{empirical:.3f}", f"{expected:.3f}", f"{bound.radius:.2g}",
+                         f"{balls.lower:.2g}", f"{balls.upper:.2g}", f"{lower:.2g}", f"{bounds[-1]:.2g}"])  # fmt: skip
+    evidence.at_most(gaps, bounds, ACCURACY, trivial=1.0, quantity="|empirical − expected error|")
+    evidence.table(
+        "Errors and what Theorem 3 allows",
+        ["epochs", "seed", "empirical", "expected", "r(X)", "N(X; ℓ₂, r) from", "to", "bound from", "to"],
+        rows,
+    )
+    evidence.note(
+        "Two errors never differ by more than 1, so a bound of 1 or more says nothing. With the smallest covering number that"
+        " the volume allows the bound is vacuous, too: what is to blame is not how the square is covered but r(X)."
+    )
+
+
+@claim(
+    "X9-clusters",
+    kind="probabilistic",
+    source="Theorem 3",
+    statement="For two tight clusters far apart the bound on the generalisation error says something, and holds",
+    scope=f"discs of radius 0.001 at distance 20, 100 training points, δ = {DELTA}; steps at the rate of the training",
+)
+def test_the_bound_says_something_of_two_clusters(train, evidence):
+    runs, task = train(TWO_CLUSTERS), TWO_CLUSTERS.task
+    gaps, bounds, radii = [], [], []
+    for seed in runs.seed.values.tolist():
+        steady, bound, x, y = next_epoch(TWO_CLUSTERS, runs, DISTANCE, seed, TWO_CLUSTERS.training.learning_rate)
+        empirical, expected = errors(steady.network, x, y, task, seed)
+        balls = cover_separate_balls(2, task.radius, task.distance, task.inputs, bound.radius)
+        gaps.append(abs(empirical - expected))
+        bounds.append(dropout.error_bound(balls.upper, len(x), DELTA))
+        radii.append(bound.radius)
+    gaps, bounds, radii = map(np.array, (gaps, bounds, radii))
+    evidence.at_most(bounds, np.nextafter(1.0, 0.0), 0, quantity="the bound is below 1")
+    evidence.rarely(int((gaps > bounds + ACCURACY).sum()), len(gaps), DELTA, quantity="generalisation errors beyond the bound")
+    evidence.figure(
+        plotting.looseness({"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
+        "Where r(X) is at least the radius of a cluster, two balls cover the data, and 100 points are enough.",
+    )
+    evidence.note(
+        f"The bound is {bounds.min():.2f} to {bounds.max():.2f} in {len(bounds)} networks, the largest difference of empirical"
+        f" and expected error {gaps.max():.4f}; r(X) is {radii.min():.2g} to {radii.max():.2g}."
+    )
+
+
+@claim(
+    "X9-growth",
+    source="Discussion of Theorem 3",
+    statement="The product of norms grows faster with the depth than the largest λ, and than λ_steady",
+    scope="2 to 6 hidden layers, of 10 and 32 neurons, after 1000 epochs; 100 × 100 grid; steps at a learning rate of 1e-7",
+)
+def test_growth_with_depth(train, evidence):
+    depth, width = (growth(train(experiment), experiment) for experiment in (DROPOUT_DEPTH, DROPOUT_WIDTH))
+    evidence.increases(depth.product / depth.steepest, "network", quantity="product of norms / largest λ, by hidden layers")
+    evidence.increases(depth.product / depth.steady, "network", quantity="product of norms / λ_steady, by hidden layers")
+    for one, name in ((depth, "hidden layers"), (width, "neurons in the second hidden layer")):
+        medians = {
+            key: {int(level): float(one[key].sel(network=level).median()) for level in one.network.values} for key in one
+        }
+        curves = {"product of norms": medians["product"], "largest λ": medians["steepest"]}
+        evidence.figure(
+            plotting.growth(
+                {"λ_steady": medians["steady"], **curves}, {}, xlabel=name, ylabel="median over seeds", linear=one is depth
+            ),
+            f"Both bounds and the largest λ on the grid, by {name}.",
+        )
+        curves = {"log Σ n_l, as in λ_steady": medians["logarithm"], **curves}
+        relative = {
+            label: {size: value / curve[min(curve)] for size, value in curve.items()} for label, curve in curves.items()
+        }
+        evidence.figure(
+            plotting.growth(relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
+            f"How much they grow with the number of {name}, the first of λ_steady's factors alone.",
+        )
+    share = [float((one.steady / one.product > 1).mean()) for one in (depth, width)]
+    evidence.note(
+        "The logarithm is what is poly-logarithmic in λ_steady; φ and c are not constants of the architecture, and"
+        f" 1/μ outweighs it. λ_steady is the larger of the two bounds in {share[0]:.0%} of the networks by depth and in"
+        f" {share[1]:.0%} by width."
+    )
+
+
+def growth(runs, experiment):
+    """λ_steady, the product of norms and the largest λ on the grid, for every network."""
+    names = ("steady", "product", "steepest", "logarithm")
+    table = {name: xr.zeros_like(runs.distance_to_init.isel(epoch=-1, drop=True)) for name in names}
+    for level in runs.network.values.tolist():
+        for seed in runs.seed.values.tolist():
+            found = [np.inf] * len(names)
+            if not runs.diverged.sel(network=level, seed=seed):
+                steady, bound, _, _ = next_epoch(experiment, runs, level, seed, STILL)
+                steepest = slopes_on_the_plane(steady.network, seed).lipschitz.max()
+                found = [bound.lipschitz, lipschitz.product_bound(steady.network), steepest, math.log(bound.neurons)]
+            for name, value in zip(names, found, strict=True):
+                table[name].loc[{"network": level, "seed": seed}] = value
+    return xr.Dataset(table)
