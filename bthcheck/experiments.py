@@ -161,6 +161,9 @@ class Experiment:
                 raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
             if setting.training.dropout and not isinstance(setting.network, MLP):
                 raise ValueError(f"dropout is for fully connected networks (MLP), got {type(setting.network).__name__}")
+            pictures = [part.shape for part in (setting.network, setting.task) if hasattr(part, "shape")]
+            if len(pictures) == 2 and pictures[0] != pictures[1]:
+                raise ValueError(f"the network takes images of shape {pictures[0]} but the task has {pictures[1]}")
             if setting.network.output != setting.task.output:
                 raise ValueError(
                     f"{type(setting.task).__name__} needs a network with output={setting.task.output!r},"

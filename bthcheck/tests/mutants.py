@@ -65,8 +65,8 @@ MUTANTS = [
     ),
     Mutant(
         "reciprocal slope", "reference engine, cross-entropy", REFERENCE,
-        "s.sigmoid() - y, values.detach()",
-        "s.sigmoid() - y, -values.detach()",
+        "slope, values.detach()",
+        "slope, -values.detach()",
         (CROSS_ENTROPY,),
     ),
     Mutant(
@@ -95,8 +95,8 @@ MUTANTS = [
     ),
     Mutant(
         "reciprocal slope", "stacked engine, cross-entropy", STACK,
-        "return values, s.sigmoid() - y, values,",
-        "return values, s.sigmoid() - y, -values,",
+        "return values, -right * (-right * s).sigmoid(), values,",
+        "return values, -right * (-right * s).sigmoid(), -values,",
         (STACKED,),
     ),
     Mutant(

@@ -103,3 +103,63 @@ def test_the_derivative_of_the_sigmoid_is_pytorchs_elsewhere():
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
     second = [torch.autograd.grad(first.sum(), s)[0] for first in (ours, theirs)]
     torch.testing.assert_close(*second, rtol=1e-9, atol=1e-12)
+
+
+@pytest.fixture
+def both_certain(monkeypatch):
+    """A run at points of both classes whose network is certain of the right one at each, with logits around ±40 or ±20."""
+    run = Run(
+        SMALL.replace(
+            task=Sign(train=24, test=4), network=MLP((10, 32, 32, 1), "trained", "sigmoid"), learning_rate=1e-12, epochs=1
+        ),
+        0.5,
+        3,
+    )
+    built, drawn = run.network(), run.data()
+    logits = built.logit(built.first(drawn.x_train)).detach()
+    ends = drawn.x_train[[int(logits.argmin()), int(logits.argmax())]]
+    low, high = logits.min(), logits.max()
+    x = ends.repeat(12, 1) + 1e-4 * drawn.x_train
+    y = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(12)
+    plain = Run.network
+
+    def network(run):
+        built = plain(run)
+        scale = 2 * CERTAIN[run.setting.training.dtype] / float(high - low)
+        with torch.no_grad():
+            built.rest[-1].weight *= scale
+            built.rest[-1].bias.sub_(float(low + high) / 2).mul_(scale)
+        return built
+
+    monkeypatch.setattr(Run, "network", network)
+    monkeypatch.setattr(Run, "data", lambda run: drawn._replace(x_train=x, y_train=y))
+    return run
+
+
+@pytest.mark.parametrize("dtype", CERTAIN)
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_updates_and_batches_are_right_there_too(engine, batch, dtype, both_certain):
+    """Also the sign of ∂ℓ/∂f, with which a batch adds gradients up."""
+    run = Run(both_certain.experiment.replace(dtype=dtype, batch_size=batch), 0.5, 3)
+    network, data = run.network(), run.data()
+    x, y = data.x_train.to(run.dtype), data.y_train.numpy()
+    z = network.first(x).detach().requires_grad_()
+    logits = network.logit(z)
+    (g,) = torch.autograd.grad(logits.sum(), z)
+    s, g = logits.detach().double().numpy(), g.double().numpy()
+    assert (np.linalg.norm(g, axis=1) > 0).all()
+    sign = 1 - 2 * y  # of ∂ℓ/∂s and ∂ℓ/∂f
+    slope = sign / (1 + np.exp(-sign * s))
+    epsilon, steep = 1 + np.exp(sign * s), np.exp(-np.abs(s)) / (1 + np.exp(-np.abs(s))) ** 2
+    length = update = published = 0.0
+    for points in np.split(run.order()[0], 24 // batch):
+        moved = np.linalg.norm(slope[points] @ g[points]) / batch
+        length += np.linalg.norm((sign * epsilon * steep)[points] @ g[points]) / epsilon[points].sum()
+        update += moved
+        published += moved * epsilon[points].mean()
+    got = ENGINES[engine](run).statistics
+    relative = 1e-9 if dtype == "float64" else 1e-4
+    for name, value in (("trajectory_length", length), ("update_sum", 1e-12 * update), ("published_length", published)):
+        assert value > 0
+        np.testing.assert_allclose(got[name], value, rtol=relative, err_msg=name)

@@ -133,6 +133,11 @@ def test_bad_experiments_are_refused_in_one_sentence(changes, message):
     assert "\n" not in str(error.value)
 
 
+def test_images_of_another_shape_with_as_many_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"images of shape \(1, 48, 64\) but the task has \(3, 32, 32\)"):
+        CORRUPTED_CIFAR_SMALL.replace(network=CNN((1, 48, 64), (4, 4), hidden=3))
+
+
 def test_profiles():
     quick = at_profile(SINUSOIDS, "quick")
     assert len(quick.seeds) < len(SINUSOIDS.seeds)

@@ -167,8 +167,10 @@ def _loss(network: Network, logit: Tensor, y: Tensor) -> _Loss:
     s = logit.detach()
     if not network.sigmoid:
         return _Loss((logit - y).square() / 2, s - y, (s - y).abs().log(), torch.full_like(s, math.nan))
-    values = -nn.functional.logsigmoid((2 * y - 1) * logit)
-    return _Loss(values, s.sigmoid() - y, values.detach(), ((s > 0) != (y > 0.5)).to(s))
+    right = 2 * y - 1
+    values = -nn.functional.logsigmoid(right * logit)
+    slope = -right * (-right * s).sigmoid()  # σ(s) − y, which cancels where σ(s) is 1 to rounding
+    return _Loss(values, slope, values.detach(), ((s > 0) != (y > 0.5)).to(s))
 
 
 @dataclass(frozen=True)

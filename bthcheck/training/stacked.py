@@ -287,8 +287,9 @@ def _loss(sigmoid: bool, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, 
     if not sigmoid:
         residual = s - y
         return residual.square() / 2, residual, residual.abs().log(), torch.full_like(s, torch.nan)
-    values = -nn.functional.logsigmoid((2 * y - 1) * s)
-    return values, s.sigmoid() - y, values, ((s > 0) != (y > 0.5)).to(s)
+    right = 2 * y - 1
+    values = -nn.functional.logsigmoid(right * s)
+    return values, -right * (-right * s).sigmoid(), values, ((s > 0) != (y > 0.5)).to(s)  # σ(s) − y, without cancellation
 
 
 def _step(stack: _Stack, state: _State, size: int) -> None:
