@@ -28,7 +28,7 @@ def ordering(batch_sizes, evidence):
         )
         unrest = float(sinusoids.train_loss.isel(epoch=NEAR_CONVERGENCE).max())
         evidence.note(
-            f"Minibatches of {size} leave the loss unsteady: in these epochs it is up to {unrest:.4f} where {FIT} counts as fit."
+            f"Batches of {size} leave the loss unsteady: in these epochs it is up to {unrest:.4f}, where {FIT} counts as fit."
         )
         epochs = phi.sizes["epoch"]
         evidence.figure(
