@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from bthcheck.lipschitz import first_layer_gradients, first_weight
+from bthcheck.lipschitz import first_layer_gradients
 from bthcheck.networks import Network
-from bthcheck.regions import activation_patterns
-from bthcheck.training.reference import steps
+from bthcheck.regions import hidden_widths, in_float64
+from bthcheck.training import fused
 
 
 class Epoch(NamedTuple):
@@ -57,15 +57,14 @@ def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate:
         raise ValueError(
             f"order must visit each of the {len(x)} points once, got {len(order)} visits of {len(set(order))} points"
         )
-    network, x, y = copy.deepcopy(network).double(), x.double(), y.double()
-    patterns = [activation_patterns(network, x)]
+    trained = in_float64(network)
+    network = copy.deepcopy(network) if trained is network else trained
+    everything = np.full((len(order), -(-sum(hidden_widths(network)) // 8)), 255, np.uint8)  # kept: there is no Dropout
+    seen = fused.watch(network, x.double().numpy(), y.double().numpy(), order, everything, rate)
     phi = np.empty(len(x))
-    for point, value in zip(order, steps(network, x, y, order, rate), strict=True):
-        phi[point] = float(value)
-        patterns.append(activation_patterns(network, x))
-    changed = (np.stack(patterns) != patterns[-1]).any(axis=(0, 2))
-    final = first_layer_gradients(network, x).norm(dim=1).numpy()
+    phi[order] = seen["phi"]
+    final = first_layer_gradients(network, x.double()).norm(dim=1).numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = np.where(final == phi, 0.0, np.abs(final / phi - 1))
-    sigma = float(np.linalg.svd(first_weight(network).numpy(), compute_uv=False)[0])
-    return Epoch(network, phi, changed, float(moved.max()), sigma)
+    sigma = float(np.linalg.norm(seen["first_weight"][-1], ord=2))
+    return Epoch(network, phi, seen["changed"], float(moved.max()), sigma)

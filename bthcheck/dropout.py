@@ -89,17 +89,16 @@ def watch(network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: floa
     ValueError
         If the network is not fully connected or has no sigmoid, or there is no step.
     """
-    widths = _classifier(network)
+    _classifier(network)
     if not len(visits):
         raise ValueError("there must be at least one step to watch, got none")
     trained = in_float64(network)
     network = copy.deepcopy(network) if trained is network else trained
-    frozen = network.layers()[0][0] is None
-    architecture = MLP((x.shape[1], *widths, 1), "identity" if frozen else "trained", "sigmoid")
-    seen = fused.watch(network, architecture, x.double().numpy(), y.double().numpy(), np.asarray(visits), kept, rate)
+    seen = fused.watch(network, x.double().numpy(), y.double().numpy(), visits, kept, rate)
     lowest, highest = seen["lowest"], seen["highest"]
     with np.errstate(divide="ignore", invalid="ignore"):
         gamma = float(np.where(highest == lowest, 0.0, highest / lowest - 1).max())
+    frozen = network.layers()[0][0] is None
     beta = 1.0 if frozen else float(np.linalg.norm(seen["first_weight"], ord=2, axis=(1, 2)).max())
     confident = float(np.abs(seen["logit"]).max())
     return Steady(network, float(seen["phi"].max()), beta, 1 / (1 + math.exp(min(confident, 700))), gamma, seen["changed"])

@@ -120,8 +120,8 @@ MUTANTS = [
     ),
     Mutant(
         "after the step", "φ for Assumption 1", "assumption.py",
-        "phi[point] = float(value)",
-        "phi[point] = float(first_layer_gradients(network, x[point : point + 1]).norm())",
+        'phi[order] = seen["phi"]',
+        "phi[order] = first_layer_gradients(network, x.double()).norm(dim=1)[order]",
         ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(
@@ -186,8 +186,8 @@ MUTANTS = [
     ),
     Mutant(
         "biases aliased", "network watched for Assumption 1", "assumption.py",
-        "copy.deepcopy(network).double()",
-        "network.double()",
+        "copy.deepcopy(network) if trained is network else trained",
+        "trained",
         ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(

@@ -114,13 +114,13 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
 
 
 def watch(
-    network: Network, architecture: MLP, x: np.ndarray, y: np.ndarray, visits: np.ndarray, kept: np.ndarray, rate: float
+    network: Network, x: np.ndarray, y: np.ndarray, visits: np.ndarray, kept: np.ndarray, rate: float
 ) -> dict[str, np.ndarray]:
     """Train a network in place with Dropout, one point a step, and return what every step sees and what becomes of λ.
 
     Parameters
     ----------
-    network, architecture : fully connected; what the network was built from
+    network : fully connected
     x, y : (m, n) points and (m,) targets in the network's type
     visits : (T,) which point each step visits
     kept : (T, bytes) which hidden neurons each step keeps
@@ -132,19 +132,22 @@ def watch(
         "phi" and "logit" (T,), before each update; "first_weight" (T + 1, n_1, n), W_1 before the first and after every step;
         "changed" (m,) bool, whether a hidden neuron changed between on and off at a point; "lowest" and "highest" (m,), of λ.
     """
-    packed = _Packed(network, architecture)
+    layers = network.layers()
+    widths = (x.shape[1], *(len(bias) for _, bias in layers))
+    first, output = "identity" if layers[0][0] is None else "trained", "sigmoid" if network.sigmoid else "identity"
+    packed = _Packed(network, MLP(widths, first, output))
     steps, points = len(visits), len(y)
     n, n_1 = packed.program.inputs, packed.program.first
     arrays = {
         "phi": np.empty(steps),
         "logit": np.empty(steps),
         "first_weight": np.empty((0 if packed.program.identity else steps + 1, n_1, n)),
-        "on": np.empty((points, sum(architecture.hidden)), bool),
+        "on": np.empty((points, sum(widths[1:-1])), bool),
         "changed": np.zeros(points, bool),
         "lowest": np.full(points, np.inf),
         "highest": np.zeros(points),
     }
-    kernels.watch(packed.program, x.ravel(), y, visits, kept, rate, *arrays.values())
+    kernels.watch(packed.program, x.ravel(), y, np.asarray(visits), kept, rate, *arrays.values())
     packed.unpack()
     if packed.program.identity:
         arrays["first_weight"] = identities(steps + 1, n)

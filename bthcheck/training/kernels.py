@@ -456,15 +456,16 @@ def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lo
             _, constant = gradient_norms(p, None, x, k * n, None)
             lowest[k] = min(lowest[k], constant)
             highest[k] = max(highest[k], constant)
-            neuron = 0
+            neuron, differ = np.uintp(0), 0
             for layer in range(1, len(p.widths) - 1):
+                a = p.hidden[layer - 1]
                 for j in range(p.widths[layer]):
-                    active = p.activation[p.hidden[layer - 1] + j] > 0
+                    active = p.activation[a + j] > 0
                     if number == 0:
-                        on[k, neuron] = active
-                    elif on[k, neuron] != active:
-                        changed[k] = True
-                    neuron += 1
+                        on[k, neuron + j] = active
+                    differ += on[k, neuron + j] != active
+                neuron += p.widths[layer]
+            changed[k] |= differ > 0
         if not p.identity:
             for j in range(n):
                 for i in range(n_1):
