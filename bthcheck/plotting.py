@@ -27,7 +27,7 @@ _STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "bthcheck",  # the same figure is the same file
 }
-_POINTS = 300  # drawn of each curve; more is only weight in the report
+_POINTS = 160  # drawn of each curve; more is only weight in the report
 
 
 def curves(

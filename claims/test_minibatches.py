@@ -26,9 +26,9 @@ def ordering(batch_sizes, evidence):
             f" {' and '.join(f'{share:.2f}' for share in shares.values)} times the mean ‖g(x)‖ over the training points at"
             f" frequencies {' and '.join(f'{level:g}' for level in shares[FREQUENCY].values)} (median of the seeds)."
         )
-        unrest = float(sinusoids.train_loss.isel(epoch=NEAR_CONVERGENCE).max())
+        loss = float(sinusoids.train_loss.isel(epoch=NEAR_CONVERGENCE).max())
         evidence.note(
-            f"Batches of {size} leave the loss unsteady: in these epochs it is up to {unrest:.4f}, where {FIT} counts as fit."
+            f"With batches of {size} the training loss of these epochs is up to {loss:.4f}; below {FIT} counts as fit."
         )
         epochs = phi.sizes["epoch"]
         evidence.figure(
