@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bthcheck.experiments import Experiment
 
 _EXAMPLES = {"quick": 100, "laptop": 150, "paper": 4000}
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _NETWORKS = {"quick": 2, "laptop": 3, "paper": 10}
 
 
@@ -216,9 +217,6 @@ class _Worker:
         self.config = config
         self.settings = settings
         self.refusal: str | None = None
-        if settings.threads < available_threads():  # before NumPy and PyTorch are imported, which read these once
-            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-                os.environ.setdefault(name, str(settings.threads))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -287,6 +285,18 @@ class _Controller(_Worker):
         self.started = time.time()
         self.report: Path | None = None
         self.monitor = ProgressMonitor(settings.channel, self._say)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
+        """Give every worker its share of the cores before it starts: libraries read it once, when they are imported.
+
+        In a worker this would be too late where another plugin, such as pytest-randomly, has imported NumPy before.
+        """
+        environment = pytest.MonkeyPatch()
+        for name in _THREADS:
+            if name not in os.environ:
+                environment.setenv(name, str(max(1, available_threads() // len(specs))))
+        self.config.add_cleanup(environment.undo)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from bthcheck.pytest_plugin import _THREADS
+
 CONFTEST = 'pytest_plugins = ["bthcheck.pytest_plugin"]\n'
 
 CLAIMS = """
@@ -286,15 +288,20 @@ def test_a_diverged_run_makes_its_claims_inconclusive(claims):
     assert "runs diverged." in (outcome.folder / "reports" / "index.html").read_text()
 
 
-def test_workers_share_the_cores(claims):
+def test_workers_share_the_cores(claims, monkeypatch):
+    for name in _THREADS:
+        monkeypatch.delenv(name, raising=False)
     probe = """
-import os
+from pathlib import Path
 def test_threads(pytestconfig):
     from bthcheck.choices import available_threads
     import torch
     expected = max(1, available_threads() // 4)
     assert torch.get_num_threads() == expected
     assert pytestconfig.stash[__import__("bthcheck.pytest_plugin").pytest_plugin._SESSION].settings.threads == expected
+    start = Path("/proc/self/environ")  # as it was before any plugin could import a library that reads it
+    if start.exists():
+        assert f"OPENBLAS_NUM_THREADS={expected}" in start.read_text().split("\\0")
 """
     outcome = claims(probe, "-n", "4")
     assert outcome.code == 0, outcome.text
