@@ -1,6 +1,7 @@
 """The pytest plugin: options, fixtures and hooks. What they do is done elsewhere."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -237,6 +238,8 @@ class _Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         claims = {item.nodeid: asdict(claim) for item in session.items if (claim := _claim_of(item)) is not None}
         self.settings.channel.log("collected", claims=claims)
+        if claims:
+            gc.freeze()  # what was imported is here to stay: no collection need go through its million objects again
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
