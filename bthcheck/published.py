@@ -35,13 +35,14 @@ def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the runs were trained in minibatches or windows.
+        If the runs were trained in minibatches or windows or with Dropout.
     """
     experiment, level = runs.bthcheck.experiment, runs.attrs["level"]
     training = experiment.training
-    if (training.batch_size, training.windows) != (1, 1):
+    if (training.batch_size, training.windows, training.dropout) != (1, 1, 0):
         raise ValueError(
-            f"steps are followed of runs at batch size 1 with windows=1, got {training.batch_size} and {training.windows}"
+            "steps are followed of runs with batch_size=1, windows=1 and dropout=0,"
+            f" got {training.batch_size}, {training.windows} and {training.dropout:g}"
         )
     longer = experiment.replace(epochs=training.epochs + epochs)
     levels, seeds = runs[level].values.tolist(), runs.seed.values.tolist()

@@ -93,10 +93,10 @@ def test_a_selection_of_runs_can_be_followed(runs, steps):
     np.testing.assert_array_equal(some.phi, steps.phi.isel(frequency=[1], seed=[0, 2]))
 
 
-@pytest.mark.parametrize("changes", [{"batch_size": 10}, {"windows": 2}])
-def test_minibatches_and_windows_are_refused(changes):
+@pytest.mark.parametrize("changes", [{"batch_size": 10}, {"windows": 2}, {"dropout": 0.5}])
+def test_minibatches_windows_and_dropout_are_refused(changes):
     runs = bthcheck.run(EXPERIMENT.replace(epochs=1, seeds=(0,), **changes), progress=False)
-    with pytest.raises(ValueError, match="steps are followed of runs at batch size 1 with windows=1"):
+    with pytest.raises(ValueError, match="steps are followed of runs with batch_size=1, windows=1 and dropout=0"):
         published.next_steps(runs, 1)
 
 
