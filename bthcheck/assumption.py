@@ -4,7 +4,6 @@ The theorem puts φ, collected over one epoch, for the slopes at the training po
 activation pattern at them changes meanwhile and their slopes change by a factor of at most 1 ± γ.
 """
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from bthcheck.lipschitz import first_layer_gradients
 from bthcheck.networks import Network
-from bthcheck.regions import hidden_widths, in_float64
+from bthcheck.regions import float64_copy, hidden_widths
 from bthcheck.training import fused
 
 
@@ -57,8 +56,7 @@ def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate:
         raise ValueError(
             f"order must visit each of the {len(x)} points once, got {len(order)} visits of {len(set(order))} points"
         )
-    trained = in_float64(network)
-    network = copy.deepcopy(network) if trained is network else trained
+    network = float64_copy(network)
     everything = np.full((len(order), -(-sum(hidden_widths(network)) // 8)), 255, np.uint8)  # kept: there is no Dropout
     seen = fused.watch(network, x.double().numpy(), y.double().numpy(), order, everything, rate)
     phi = np.empty(len(x))

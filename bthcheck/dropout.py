@@ -16,7 +16,6 @@ where N(X; ℓ_2, r) balls of radius r cover the data and N is the number of tra
 are left out here. Everything is computed in float64.
 """
 
-import copy
 import math
 from typing import NamedTuple
 
@@ -26,11 +25,9 @@ from torch import Tensor
 
 from bthcheck.checks import positive_int
 from bthcheck.networks import MLP, Network
-from bthcheck.regions import activation_patterns, hidden_widths, in_float64, kronecker, unpacked
+from bthcheck.regions import activation_patterns, chunks, float64_copy, hidden_widths, in_float64, kronecker, unpacked
 from bthcheck.training import fused
 from bthcheck.training.runs import load_parameters
-
-_CHUNK = 2**22  # entries of s(x) that are written out at once
 
 
 class Steady(NamedTuple):
@@ -89,11 +86,10 @@ def watch(network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: floa
     ValueError
         If the network is not fully connected or has no sigmoid, or there is no step.
     """
-    _classifier(network)
+    _check_classifier(network)
     if not len(visits):
         raise ValueError("there must be at least one step to watch, got none")
-    trained = in_float64(network)
-    network = copy.deepcopy(network) if trained is network else trained
+    network = float64_copy(network)
     seen = fused.watch(network, x.double().numpy(), y.double().numpy(), visits, kept, rate)
     lowest, highest = seen["lowest"], seen["highest"]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -121,7 +117,7 @@ def bound(steady: Steady, x_train: Tensor) -> Bound:
         If the network is not a fully connected classifier.
     """
     network, x_train = steady.network, x_train.double()
-    _classifier(network)
+    _check_classifier(network)
     shares = activity(network, x_train)
     on = shares[shares > 0]
     p_min = float(on.min()) if len(on) else 0.0
@@ -154,9 +150,10 @@ def covered(network: Network, x_train: Tensor, patterns: np.ndarray) -> np.ndarr
     network, x_train = in_float64(network), x_train.double()
     known = np.unique(activation_patterns(network, x_train), axis=0)
     missing = ~kronecker(known, widths).any(axis=0)
-    size = max(1, _CHUNK // math.prod(widths))
-    parts = [patterns[start : start + size] for start in range(0, len(patterns), size)]
-    return np.concatenate([~kronecker(part, widths)[:, missing].any(axis=1) for part in parts])
+    held = np.zeros(len(patterns), bool)
+    for part in chunks(np.arange(len(patterns)), math.prod(widths)):
+        held[part] = ~kronecker(patterns[part], widths)[:, missing].any(axis=1)
+    return held
 
 
 def error_bound(balls: float, points: int, delta: float = 0.05) -> float:
@@ -217,10 +214,10 @@ def counterexample(k: int, slope: float = 0.01) -> Counterexample:
     return Counterexample(network, x_train, y_train, torch.full((1, k), 0.5, dtype=torch.float64))
 
 
-def _classifier(network: Network) -> tuple[int, ...]:
+def _check_classifier(network: Network) -> None:
     if not network.sigmoid:
         raise ValueError("Theorem 3 is about classifiers: the network must have output='sigmoid', got 'identity'")
-    return hidden_widths(network)
+    hidden_widths(network)
 
 
 def _logits(network: Network, x: Tensor) -> np.ndarray:

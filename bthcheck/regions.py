@@ -192,7 +192,7 @@ def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slop
     tolerance[occupied] = unit * (flattest * chain + xi * error)[holder[occupied]]
     everything = np.full((1, patterns.shape[1]), 255, np.uint8)  # all neurons on: nothing is steeper
     steepest = float(np.linalg.norm(pattern_gradients(network, everything, absolute=True)))
-    for part in _chunks(np.flatnonzero(~occupied), math.prod(widths)):
+    for part in chunks(np.flatnonzero(~occupied), math.prod(widths)):
         solutions = pursuit.solve(kronecker(patterns[part], widths).T)
         status[part] = np.choose(solutions.outcome, [Status.BOUNDED, Status.INFEASIBLE, Status.UNDECIDED])
         bound[part] = xi * solutions.value
@@ -344,10 +344,19 @@ def _output_slope(network: Network, logit: np.ndarray) -> np.ndarray:
 
 def in_float64(network: Network) -> Network:
     """Return the network in float64 on the CPU, a copy unless it is."""
-    vector = nn.utils.parameters_to_vector(network.parameters()).detach()
-    if not bool(vector.isfinite().all()):
+    first = next(network.parameters())
+    return _finite(network) if first.dtype == torch.float64 and first.device.type == "cpu" else float64_copy(network)
+
+
+def float64_copy(network: Network) -> Network:
+    """Return a copy of the network in float64 on the CPU, or raise ``ValueError`` if it has diverged."""
+    return copy.deepcopy(_finite(network)).double().cpu()
+
+
+def _finite(network: Network) -> Network:
+    if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
         raise ValueError("the network's parameters must be finite numbers; did its training diverge?")
-    return network if vector.dtype == torch.float64 and vector.device.type == "cpu" else copy.deepcopy(network).double().cpu()
+    return network
 
 
 def _inputs(network: Network) -> int:
@@ -412,7 +421,8 @@ def _grid_rows(u: np.ndarray, v: np.ndarray) -> Iterator[np.ndarray]:
         yield np.stack(np.meshgrid(u[start : start + step], v, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _chunks(numbers: np.ndarray, entries: int) -> Iterator[np.ndarray]:
+def chunks(numbers: np.ndarray, entries: int) -> Iterator[np.ndarray]:
+    """Split the numbers of patterns so that s(x) of a piece, `entries` each, is not too large to write out."""
     step = max(1, _CHUNK // entries)
     for start in range(0, len(numbers), step):
         yield numbers[start : start + step]

@@ -186,14 +186,14 @@ MUTANTS = [
     ),
     Mutant(
         "biases aliased", "network watched for Assumption 1", "assumption.py",
-        "copy.deepcopy(network) if trained is network else trained",
-        "trained",
+        "    network = float64_copy(network)",
+        "    network = network.double()",
         ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(
         "biases aliased", "network watched for Theorem 3", "dropout.py",
-        "copy.deepcopy(network) if trained is network else trained",
-        "trained",
+        "    network = float64_copy(network)",
+        "    network = network.double()",
         ("test_dropout.py::test_watching_leaves_the_network_alone_whatever_its_type[frozen]",),
     ),
     Mutant(

@@ -58,7 +58,13 @@ def test_watching_is_the_reference_training_step_by_step(run):
 
     patterns = [regions.activation_patterns(network, x)]
     masks = torch.from_numpy(np.unpackbits(kept, axis=1, count=sum(run.setting.network.hidden)))
-    for _ in reference.steps(network, x, y, visits, run.setting.training.learning_rate, masks):
+    for point, mask in zip(visits, masks, strict=True):
+        logit = network.thinned_logit(network.first(x[point : point + 1]), mask[None])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, y[point : point + 1])
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter.sub_(run.setting.training.learning_rate * gradient)
         patterns.append(regions.activation_patterns(network, x))
     ever = (np.stack(patterns) != patterns[-1]).any(axis=(0, 2))
     np.testing.assert_array_equal(steady.changed, ever)
@@ -139,7 +145,7 @@ def test_the_condition_is_looked_at_in_pieces_alike(points, monkeypatch):
     network = random_network(6, 5)
     patterns = regions.activation_patterns(network, 2 * points)
     whole = dropout.covered(network, points[:5], patterns)
-    monkeypatch.setattr(dropout, "_CHUNK", 1)
+    monkeypatch.setattr(regions, "_CHUNK", 1)
     np.testing.assert_array_equal(dropout.covered(network, points[:5], patterns), whole)
 
 

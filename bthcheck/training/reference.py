@@ -137,8 +137,7 @@ def _kept(run: Run, device: str) -> Tensor | None:
     packed = run.kept()
     if packed is None:
         return None
-    neurons = sum(len(bias) for _, bias in run.network().layers()[:-1])
-    return torch.from_numpy(np.unpackbits(packed, axis=-1, count=neurons)).to(device)
+    return torch.from_numpy(np.unpackbits(packed, axis=-1, count=run.neurons)).to(device)
 
 
 def _batches(order: Tensor, kept: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -200,19 +199,3 @@ def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | No
     bias = next(i for i, parameter in enumerate(parameters) if parameter is network.first.bias)
     loss = replace(loss, values=loss.values.detach())
     return _Step(phi, loss.log_epsilon.exp().mean(), gradients[bias].norm(), loss)
-
-
-def steps(
-    network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float, kept: Tensor | None = None
-) -> Iterator[Tensor]:
-    """Train a network from where it is, in place, one point a step: yield φ of every step, after its update.
-
-    Parameters
-    ----------
-    x, y : (m, n) points and (m,) targets in the network's type
-    order : indices of the points to visit
-    rate : the learning rate α
-    kept : (visits, Σ n_l) of 0 and 1, the hidden neurons that Dropout keeps at each visit; None without it
-    """
-    for batch, keep in _batches(torch.from_numpy(order).long(), kept, 1):
-        yield _step(network, rate, x[batch], y[batch], keep).phi

@@ -44,6 +44,12 @@ class Run:
         training, points = self.setting.training, self.setting.task.train
         return sampling_order(self.seed, training.epochs, points, training.sampling).reshape(training.rows, -1)
 
+    @property
+    def neurons(self) -> int:
+        """How many hidden neurons Dropout may switch off; 0 but for an MLP."""
+        network = self.setting.network
+        return sum(network.hidden) if isinstance(network, MLP) else 0
+
     def kept(self) -> np.ndarray | None:
         """Return which hidden neurons Dropout keeps when, packed as by `kept_neurons`: (windows, points of a window, bytes).
 
@@ -52,10 +58,9 @@ class Run:
         setting = self.setting
         if not setting.training.dropout:
             return None
-        assert isinstance(setting.network, MLP)  # Experiment has seen to it
         rows = setting.training.rows
         visits = setting.training.epochs * setting.task.train
-        return kept_neurons(self.seed, visits, sum(setting.network.hidden)).reshape(rows, visits // rows, -1)
+        return kept_neurons(self.seed, visits, self.neurons).reshape(rows, visits // rows, -1)
 
     def __str__(self) -> str:
         return f"{self.experiment.name} at {self.experiment.vary}={self.level}, seed={self.seed}"

@@ -54,7 +54,7 @@ def shard_size(runs: Sequence[Run], device: str) -> int:
     held = 2 * parameters + step + task.train + task.test  # twice: once more while they are put together or read back
     each = size * held + 8 * (len(STATISTICS) * training.rows + 2 * task.train) + 4 * training.epochs * task.train
     if training.dropout:
-        each += task.train * sum(len(bias) for _, bias in network.layers()[:-1]) // training.windows
+        each += task.train * run.neurons // training.windows
     common = size * _ENTRIES_AT_ONCE[torch.device(device).type]
     if len(runs) > 1 and _same_points([runs[0].data(), runs[-1].data()]):
         common += points
@@ -246,8 +246,7 @@ class _State:
         sums = [torch.zeros(count, dtype=torch.float64, device=device) for _ in range(7)]
         orders = torch.stack([torch.from_numpy(run.order()) for run in runs]).to(device)
         masks = [kept for run in runs if (kept := run.kept()) is not None]
-        neurons = sum(len(bias) for _, bias in runs[0].network().layers()[:-1])
-        row = (count, orders.shape[2], neurons)
+        row = (count, orders.shape[2], runs[0].neurons)
         return cls(
             orders=orders,
             order=torch.zeros(count, orders.shape[2], dtype=torch.long, device=device),
