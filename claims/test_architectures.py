@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bthcheck import claim, plotting
+from bthcheck import claim, figures
 
 LAST_EPOCHS = slice(-10, None)
 # A tenth of log 2, the loss of answering 1/2.
@@ -28,9 +28,9 @@ def test_the_architecture_that_generalises_better_has_the_shorter_trajectory(mni
     )
     evidence.increases(total, "network", quantity="total φ, CNN to MLP")
     evidence.figure(
-        plotting.curves(length, "network", ylabel=f"φ summed over {per_window} iterations"),
+        figures.curves(length, "network", ylabel=f"φ summed over {per_window} iterations"),
         f"Trajectory every {per_window} iterations: median over seeds, band from the smallest to the largest.",
     )
-    evidence.figure(plotting.violins(total, "network", ylabel="total φ"), "Total trajectory: every seed is a line.")
-    evidence.figure(plotting.curves(mnist_architectures.train_loss, "network", ylabel="training loss"), "Training loss.")
-    evidence.figure(plotting.curves(test_loss, "network", ylabel="test loss"), "Test loss.")
+    evidence.figure(figures.violins(total, "network", ylabel="total φ"), "Total trajectory: every seed is a line.")
+    evidence.figure(figures.curves(mnist_architectures.train_loss, "network", ylabel="training loss"), "Training loss.")
+    evidence.figure(figures.curves(test_loss, "network", ylabel="test loss"), "Test loss.")

@@ -3,10 +3,10 @@
 import numpy as np
 
 import bthcheck
-from bthcheck import claim, plotting
+from bthcheck import claim, figures
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
-from bthcheck.trajectory import distance_chain, variance_chain
+from bthcheck.theory.trajectory import distance_chain, variance_chain
 
 NETWORKS = {
     "= I": MLP(),
@@ -38,7 +38,7 @@ def test_bias_variance_chain(evidence):
             if name == "= I":
                 ratios[f"m = {biases}"] = variance / lower
     evidence.figure(
-        plotting.looseness(ratios, xlabel="variance / (Σ(αελ/σ₁)²/4m)"), "How loose Corollary 2's chain is where W₁ = I."
+        figures.looseness(ratios, xlabel="variance / (Σ(αελ/σ₁)²/4m)"), "How loose Corollary 2's chain is where W₁ = I."
     )
 
 
@@ -69,6 +69,6 @@ def test_distance_chain(sinusoids, evidence):
         quantity="distance ≤ Σαε‖g‖ after every epoch of the sinusoid experiment",
     )
     ratios["sinusoids, at the end"] = (path / distance).isel(epoch=-1).values.ravel()
-    evidence.figure(plotting.looseness(ratios, xlabel="Σαε‖g‖ / distance"), "How loose Corollary 3 is: biases wander back.")
+    evidence.figure(figures.looseness(ratios, xlabel="Σαε‖g‖ / distance"), "How loose Corollary 3 is: biases wander back.")
     loose = np.quantile(ratios["sinusoids, at the end"], [0.05, 0.95])
     evidence.note(f"At the end of the sinusoid experiment the path is {loose[0]:.0f} to {loose[1]:.0f} times the distance.")

@@ -7,9 +7,9 @@ otherwise after the last epoch.
 
 import numpy as np
 
-from bthcheck import claim, plotting
+from bthcheck import claim, figures
 from bthcheck import evidence as tests
-from bthcheck.trajectory import epochs_until
+from bthcheck.theory.trajectory import epochs_until
 
 CORRUPTION = "corruption"
 LAST = 10
@@ -58,15 +58,15 @@ def test_longer_trajectory(corrupted_cifar, evidence):
         f" with the corruption is {early:.2f}. In the figure the curves cross while the levels are being fit."
     )
     evidence.figure(
-        plotting.curves(phi, CORRUPTION, ylabel="mean φ of the epoch", windows={"being fit": (first, last)}),
+        figures.curves(phi, CORRUPTION, ylabel="mean φ of the epoch", windows={"being fit": (first, last)}),
         "Trajectory an epoch (Fig. 1e). Median over seeds, band from the smallest to the largest.",
     )
-    evidence.figure(plotting.violins(total, CORRUPTION, ylabel="total φ an image"), "Total trajectory: every seed is a line.")
+    evidence.figure(figures.violins(total, CORRUPTION, ylabel="total φ an image"), "Total trajectory: every seed is a line.")
     as_published(total, total_phi(corrupted_cifar, "published_length"), evidence)
     task = corrupted_cifar.bthcheck.task(corrupted_cifar[CORRUPTION].values[-1].item())
     seed = corrupted_cifar.seed.values[0].item()
     evidence.figure(
-        plotting.contact_sheet(task, seed),
+        figures.contact_sheet(task, seed),
         f"The first training images with their labels at corruption {task.corruption:g}, seed {seed}.",
     )
 
@@ -83,7 +83,7 @@ def as_published(total, published, evidence):
         f" instead of {defined.effect or 0:.2f}: at this scale the conclusion {changes}."
     )
     evidence.figure(
-        plotting.violins(published, CORRUPTION, ylabel="total ‖Δb₁‖ε/α an image", log=True),
+        figures.violins(published, CORRUPTION, ylabel="total ‖Δb₁‖ε/α an image", log=True),
         "The same runs with the reciprocal ε of the authors' code.",
     )
 
@@ -100,7 +100,7 @@ def test_steeper_at_the_training_images(corrupted_cifar, evidence):
         corrupted_cifar.lipschitz_mean.isel(epoch=-1), CORRUPTION, quantity="mean λ(x) over the training images at the end"
     )
     evidence.figure(
-        plotting.curves(corrupted_cifar.lipschitz_mean, CORRUPTION, ylabel="mean λ(x), x in X"),
+        figures.curves(corrupted_cifar.lipschitz_mean, CORRUPTION, ylabel="mean λ(x), x in X"),
         "Local Lipschitz constant at the training images: median over seeds, band from the smallest to the largest.",
     )
 
@@ -118,7 +118,7 @@ def test_slower_training(corrupted_cifar, evidence):
     evidence.increases(tenth, CORRUPTION, quantity="training loss at 10 % of the epochs")
     evidence.increases(epochs_until(loss, FIT), CORRUPTION, quantity=f"epochs until the training loss is below {FIT:.3f}")
     evidence.figure(
-        plotting.curves(loss, CORRUPTION, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
+        figures.curves(loss, CORRUPTION, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
         "Training loss (Fig. 1d): median over seeds, band from the smallest to the largest.",
     )
 
@@ -136,11 +136,11 @@ def test_longer_trajectories_generalise_worse(corrupted_cifar, evidence):
     evidence.increases(loss, CORRUPTION, quantity="mean test loss over the last 10 epochs")
     evidence.correlates(total, loss, CORRUPTION, quantity="test loss, with levels in the order of total φ")
     evidence.figure(
-        plotting.curves(corrupted_cifar.test_loss, CORRUPTION, ylabel="test loss"),
+        figures.curves(corrupted_cifar.test_loss, CORRUPTION, ylabel="test loss"),
         "Test loss (Fig. 1f): median over seeds, band from the smallest to the largest.",
     )
     evidence.figure(
-        plotting.scatter(total, loss, CORRUPTION, xlabel="total φ an image", ylabel="test loss near convergence"),
+        figures.scatter(total, loss, CORRUPTION, xlabel="total φ an image", ylabel="test loss near convergence"),
         "Test loss against trajectory; a line joins the levels of one seed.",
     )
 
@@ -156,10 +156,10 @@ def test_bias_varies_more(corrupted_cifar, evidence):
     variance = corrupted_cifar.bias_variance.isel(epoch=LAST_EPOCHS).mean("epoch")
     evidence.increases(variance, CORRUPTION, quantity="bias variance / α², mean over the last 10 epochs")
     evidence.figure(
-        plotting.curves(corrupted_cifar.bias_variance, CORRUPTION, ylabel="variance of b₁ / α²"),
+        figures.curves(corrupted_cifar.bias_variance, CORRUPTION, ylabel="variance of b₁ / α²"),
         "Bias variance (Fig. 2c): median over seeds, band from the smallest to the largest.",
     )
     evidence.figure(
-        plotting.curves(corrupted_cifar.distance_to_init, CORRUPTION, ylabel="‖b₁ − initial b₁‖", log=False),
+        figures.curves(corrupted_cifar.distance_to_init, CORRUPTION, ylabel="‖b₁ − initial b₁‖", log=False),
         "Distance to initialisation. Corollary 3 is about the squared error: for the cross-entropy nothing is claimed here.",
     )

@@ -10,10 +10,12 @@ import math
 import numpy as np
 import xarray as xr
 
-from bthcheck import claim, dropout, lipschitz, plotting, plotting_regions, regions
-from bthcheck.covering import cover_box, cover_separate_balls
+from bthcheck import claim, figures
+from bthcheck.evidence.search import Search
 from bthcheck.experiments import DROPOUT, DROPOUT_DEPTH, DROPOUT_WIDTH, TWO_CLUSTERS
-from bthcheck.falsify import Search
+from bthcheck.geometry import lipschitz, regions
+from bthcheck.geometry.covering import cover_box, cover_separate_balls
+from bthcheck.theory import dropout
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import kept_neurons, stream
 
@@ -72,7 +74,7 @@ def test_every_combination_of_neurons_is_on_at_some_training_point(train, eviden
     task, frame = DROPOUT.task, DROPOUT.task.plane(stream(first, "data"))
     points = Run(DROPOUT, FREQUENCY, first).data().x_train @ frame / task.scale**2
     evidence.figure(
-        plotting_regions.condition(grid_of_first, held_of_first, points.numpy()),
+        figures.condition(grid_of_first, held_of_first, points.numpy()),
         f"Seed {first} after {epochs} epochs: λ, and where some combination of neurons is on that is on at no training point.",
     )
 
@@ -122,7 +124,7 @@ def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evide
         results,
     )
     evidence.figure(
-        plotting.looseness(ratios, xlabel="bound / largest λ on the grid"), "How loose λ_steady is, a curve over networks."
+        figures.looseness(ratios, xlabel="bound / largest λ on the grid"), "How loose λ_steady is, a curve over networks."
     )
     for epochs, shares in certain.items():
         evidence.note(
@@ -165,7 +167,7 @@ def test_the_constant_counts_neurons_where_it_must_count_combinations(evidence):
             evidence.at_most(still, 1e-4, 0, quantity=f"γ, with no pattern changed, k = {k}")
     evidence.at_most(ratios[400], ratios[2500], 0, quantity="λ / λ_steady grows from k = 400 to 2500")
     evidence.figure(
-        plotting.growth({"measured": ratios}, {"√k / (2 log(k + 1))": lambda k: np.sqrt(k) / (2 * np.log(k + 1))}, xlabel="k",
+        figures.growth({"measured": ratios}, {"√k / (2 log(k + 1))": lambda k: np.sqrt(k) / (2 * np.log(k + 1))}, xlabel="k",
                         ylabel="λ / λ_steady", level=1.0),
         "How far λ exceeds λ_steady, against the width k of the first layer; above the dotted line Theorem 3 is violated.",
     )  # fmt: skip
@@ -236,7 +238,7 @@ def test_the_bound_says_something_of_two_clusters(train, evidence):
     evidence.at_most(bounds, np.nextafter(1.0, 0.0), 0, quantity="the bound is below 1")
     evidence.rarely(int((gaps > bounds + ACCURACY).sum()), len(gaps), DELTA, quantity="generalisation errors beyond the bound")
     evidence.figure(
-        plotting.looseness({"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
+        figures.looseness({"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
         "Where r(X) is at least the radius of a cluster, two balls cover the data, and 100 points are enough.",
     )
     evidence.note(
@@ -263,7 +265,7 @@ def test_growth_with_depth(train, evidence):
         }
         curves = {"product of norms": medians["product"], "largest λ": medians["steepest"]}
         evidence.figure(
-            plotting.growth(
+            figures.growth(
                 {"λ_steady": medians["steady"], **curves}, {}, xlabel=name, ylabel="median over seeds", linear=one is depth
             ),
             f"Both bounds and the largest λ on the grid, by {name}.",
@@ -273,7 +275,7 @@ def test_growth_with_depth(train, evidence):
             label: {size: value / curve[min(curve)] for size, value in curve.items()} for label, curve in curves.items()
         }
         evidence.figure(
-            plotting.growth(relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
+            figures.growth(relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
             f"How much they grow with the number of {name}, the first of λ_steady's factors alone.",
         )
     share = [float((one.steady / one.product > 1).mean()) for one in (depth, width)]

@@ -7,11 +7,12 @@ construction, which tests this code and not the paper; networks with trained fir
 import numpy as np
 
 import bthcheck
-from bthcheck import claim, lipschitz, plotting
+from bthcheck import claim, figures
+from bthcheck.evidence.search import Comparison, examples, falsify
 from bthcheck.experiments import SINUSOIDS
-from bthcheck.falsify import Comparison, examples, falsify
+from bthcheck.geometry import lipschitz
 from bthcheck.networks import MLP
-from bthcheck.trajectory import first_singular_values
+from bthcheck.theory.trajectory import first_singular_values
 
 IDENTITY = MLP((10, 10, 32, 32, 32, 1))
 NARROW = MLP((10, 6, 16, 16, 1), "trained")
@@ -77,7 +78,7 @@ def test_lipschitz_is_at_most_sigma_1_phi(evidence, max_examples):
         steep = trace.lipschitz.values > 0
         ratios[f"W₁ {name}"] = bound[steep] / trace.lipschitz.values[steep]
     evidence.figure(
-        plotting.looseness(ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
+        figures.looseness(ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
     )
 
 
@@ -142,7 +143,7 @@ def test_product_of_norms(sinusoids, evidence, max_examples):
     levels = zip(final.frequency.values, bounds / final.values, strict=True)
     ratios = {f"frequency {level:g}": ratio for level, ratio in levels}
     evidence.figure(
-        plotting.looseness(ratios, xlabel="Π‖W_l‖ / largest λ over X"),
+        figures.looseness(ratios, xlabel="Π‖W_l‖ / largest λ over X"),
         "How loose the product bound is in the trained networks, a curve over seeds for each frequency.",
     )
     evidence.note(

@@ -8,11 +8,12 @@ import hypothesis
 import numpy as np
 import xarray as xr
 
-from bthcheck import claim, lipschitz, plotting, plotting_regions, regions
-from bthcheck.assumption import epoch_after
+from bthcheck import claim, figures
+from bthcheck.evidence.search import Comparison, Search, examples, falsify
 from bthcheck.experiments import REGIONS
-from bthcheck.falsify import Comparison, Search, examples, falsify
-from bthcheck.regions import Status
+from bthcheck.geometry import lipschitz, regions
+from bthcheck.geometry.regions import Status
+from bthcheck.theory.assumption import epoch_after
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
 
@@ -97,12 +98,12 @@ def test_slopes_between_training_points(train, evidence, max_examples, max_netwo
     target = xr.DataArray(REGIONS.task.target(uv), dims=("u", "v"))
     points = Run(REGIONS, FREQUENCY, seed).data().x_train @ plane_of(seed) / REGIONS.task.scale**2
     evidence.figure(
-        plotting_regions.maps(first, target, points.numpy()),
+        figures.maps(first, target, points.numpy()),
         f"Seed {seed} after {epochs} epochs: {first.sizes['region']} regions on the grid. Where a region holds a training point"
         " one pattern is combined and the bound is λ.",
     )
     evidence.figure(
-        plotting.looseness(ratios, xlabel="bound / λ"),
+        figures.looseness(ratios, xlabel="bound / λ"),
         "How loose the bounds are in regions without a training point that have one.",
     )
 
@@ -161,7 +162,7 @@ def test_phi_for_slopes(train, evidence, max_networks):
         " since its visit."
     )
     evidence.figure(
-        plotting_regions.stability(changed, gamma),
+        figures.stability(changed, gamma),
         f"Assumption 1 along the epoch after {runs.sizes['epoch']}, seeds {', '.join(map(str, seeds))}, with their median.",
     )
 

@@ -4,7 +4,7 @@ The φ of a batch is the norm of a mean of gradients, each weighted by its share
 docs/minibatches.md says what that leaves of Theorem 1.
 """
 
-from bthcheck import claim, plotting
+from bthcheck import claim, figures
 
 FREQUENCY = "frequency"
 NEAR_CONVERGENCE = slice(-100, None)
@@ -32,11 +32,11 @@ def ordering(batch_sizes, evidence):
         )
         epochs = phi.sizes["epoch"]
         evidence.figure(
-            plotting.curves(phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T8": (epochs - 100, epochs)}),
+            figures.curves(phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T8": (epochs - 100, epochs)}),
             f"Trajectory an epoch with batches of {size}: median over seeds, band from the smallest to the largest.",
         )
         evidence.figure(
-            plotting.curves(sinusoids.train_loss, FREQUENCY, ylabel="training loss"), f"Training loss with batches of {size}."
+            figures.curves(sinusoids.train_loss, FREQUENCY, ylabel="training loss"), f"Training loss with batches of {size}."
         )
 
 

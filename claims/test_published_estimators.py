@@ -6,10 +6,12 @@ The step-by-step rows are measured on the 100 epochs that follow the training of
 
 import numpy as np
 
-from bthcheck import claim, plotting, published, regions
+from bthcheck import claim, figures
 from bthcheck import evidence as tests
 from bthcheck.experiments import REGIONS
-from bthcheck.regions import Status
+from bthcheck.geometry import regions
+from bthcheck.geometry.regions import Status
+from bthcheck.theory import published
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
 
@@ -131,20 +133,18 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, tr
         f" cost has {float(solved.nonzeros.median()):.0f}."
     )
     evidence.figure(
-        plotting.compared(
+        figures.compared(
             {"as defined": defined, "ε of the step before": lagged, f"averaged over {most} seeds first": averaged[most]},
             "frequency", ylabel="mean φ after training",
         ),
         "Sinusoids: φ three ways. Lines are medians, points seeds.",
     )  # fmt: skip
     evidence.figure(
-        plotting.compared({"as defined": total, "reciprocal ε": reciprocal}, "corruption", ylabel="total φ"),
+        figures.compared({"as defined": total, "reciprocal ε": reciprocal}, "corruption", ylabel="total φ"),
         "Corrupted CIFAR: φ as defined, and with the reciprocal of the cross-entropy's slope.",
     )
     evidence.figure(
-        plotting.looseness(
-            {"bound, where there is one": known, "drawn, where there is none": value.values}, xlabel="value / λ"
-        ),
+        figures.looseness({"bound, where there is one": known, "drawn, where there is none": value.values}, xlabel="value / λ"),
         "Regions without a training point: Theorem 2, and what is drawn where a program's status is ignored.",
     )
 

@@ -7,10 +7,10 @@ its averages far more accurate than independent draws could be: the bound then h
 import numpy as np
 
 import bthcheck
-from bthcheck import claim, plotting
+from bthcheck import claim, figures
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
-from bthcheck.trajectory import THEOREM_1_ETA, deviation_scores, first_singular_values
+from bthcheck.theory.trajectory import THEOREM_1_ETA, deviation_scores, first_singular_values
 
 RUNS = 200
 STEPS = 100  # one epoch
@@ -37,7 +37,7 @@ def test_sampled_average_tracks_the_average(evidence):
     )
     evidence.dispersed(score, quantity="standardised deviations, which a sharp account of chance makes standard normal")
     evidence.figure(
-        plotting.normal_scores({"with replacement": score}),
+        figures.normal_scores({"with replacement": score}),
         f"Standardised deviations of {RUNS} runs. The bound of Theorem 1 lies at {np.median(bound / deviation):.1f} times"
         " the deviation (median).",
     )
@@ -57,7 +57,7 @@ def test_sampled_average_tracks_the_average(evidence):
 def test_reshuffling_is_over_concentrated(evidence):
     *_, score = deviations("reshuffle")
     evidence.dispersed(score, calibrated=False, quantity="standardised deviations under reshuffled epochs")
-    evidence.figure(plotting.normal_scores({"reshuffled": score}), f"Standardised deviations of {RUNS} runs.")
+    evidence.figure(figures.normal_scores({"reshuffled": score}), f"Standardised deviations of {RUNS} runs.")
 
 
 @claim(

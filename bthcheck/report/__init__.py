@@ -9,10 +9,10 @@ from typing import Any
 
 import jinja2
 
+from bthcheck.harness.session import Channel, usage
 from bthcheck.report.environment import describe
 from bthcheck.report.numbers import count, effect, number, p_value
-from bthcheck.results import headline
-from bthcheck.session import Channel, usage
+from bthcheck.report.records import headline
 
 
 def write(
@@ -31,7 +31,7 @@ def write(
 
     Parameters
     ----------
-    rows : one a claim, as from `bthcheck.results.Results.rows`
+    rows : one a claim, as from `bthcheck.report.records.Results.rows`
     channel : what the session's processes logged: experiments and runs
     baseline : claim id → verdict on record
     seconds : time the session took

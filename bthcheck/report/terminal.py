@@ -4,7 +4,7 @@ import textwrap
 from typing import Any
 
 from bthcheck.report.numbers import effect, p_value
-from bthcheck.results import headline
+from bthcheck.report.records import headline
 
 _COLORS = {"supported": "green", "inconclusive": "yellow", "vacuous": "yellow", "skipped": "yellow"}
 _HEADER = ("claim", "statement", "verdict", "effect [95 %]", "p", "seeds", "s")

@@ -3,20 +3,18 @@
 from bthcheck.tests.mutation import Mutant
 
 SMALL = "[few points, square first layer]"
-TRAINED = f"test_engines.py::test_fused_agrees_with_reference_over_600_steps{SMALL}"
-TRACED = f"test_engines.py::test_fused_trace_agrees_with_reference{SMALL}"
-NORMALISED = f"test_engines.py::test_phi_is_the_normalised_bias_update{SMALL}"
-STACKED = (
-    "test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-few points, square first layer]"
-)
-CONVOLVED = "test_engines.py::test_convolutions_of_any_shape_agree[2-1]"
-CROSS_ENTROPY = "test_engines.py::test_minibatch_phi_of_the_cross_entropy"
-FOLLOWED = "test_published.py::test_next_steps_go_on_where_the_training_ended"
+TRAINED = f"training/test_engines.py::test_fused_agrees_with_reference_over_600_steps{SMALL}"
+TRACED = f"training/test_engines.py::test_fused_trace_agrees_with_reference{SMALL}"
+NORMALISED = f"training/test_engines.py::test_phi_is_the_normalised_bias_update{SMALL}"
+STACKED = "training/test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-few points, square first layer]"
+CONVOLVED = "training/test_engines.py::test_convolutions_of_any_shape_agree[2-1]"
+CROSS_ENTROPY = "training/test_engines.py::test_minibatch_phi_of_the_cross_entropy"
+FOLLOWED = "theory/test_published.py::test_next_steps_go_on_where_the_training_ended"
 LEMMA_1 = "claims/test_first_layer.py::test_lipschitz_is_at_most_sigma_1_phi"
-LEMMA_1_THINNED = "test_dropout_training.py::test_phi_is_lambda_of_the_network_without_what_was_dropped"
+LEMMA_1_THINNED = "training/test_dropout_training.py::test_phi_is_lambda_of_the_network_without_what_was_dropped"
 LEMMA_1_BELOW = "claims/test_first_layer.py::test_lipschitz_is_at_least_sigma_min_phi"
 
-REFERENCE, KERNELS, STACK = "training/reference.py", "training/kernels.py", "training/stacked.py"
+REFERENCE, KERNELS, STACK = "training/reference.py", "training/fused/steps.py", "training/stacked/engine.py"
 
 MUTANTS = [
     Mutant(
@@ -58,10 +56,10 @@ MUTANTS = [
         (STACKED,),
     ),
     Mutant(
-        "slope of the step before", "chain of Corollary 2", "trajectory.py",
+        "slope of the step before", "chain of Corollary 2", "theory/trajectory.py",
         "sigma, _ = first_singular_values(trace)\n    scale = trace.learning_rate.values * trace.epsilon.values",
         "sigma, _ = first_singular_values(trace)\n    scale = trace.learning_rate.values * np.roll(trace.epsilon.values, 1)",
-        ("test_trajectory.py::test_variance_chain_against_loops[2]",),
+        ("theory/test_trajectory.py::test_variance_chain_against_loops[2]",),
     ),
     Mutant(
         "reciprocal slope", "reference engine, cross-entropy", REFERENCE,
@@ -73,13 +71,13 @@ MUTANTS = [
         "reciprocal slope", "reference engine, squared loss", REFERENCE,
         "(s - y).abs().log()",
         "-(s - y).abs().log()",
-        ("test_engines.py::test_minibatch_step_is_the_gradient_of_the_mean_loss",),
+        ("training/test_engines.py::test_minibatch_step_is_the_gradient_of_the_mean_loss",),
     ),
     Mutant(
         "reciprocal slope", "fused engine, cross-entropy", KERNELS,
         "larger * smaller, np.exp(loss)",
         "larger * smaller, np.exp(-loss)",
-        ("test_engines.py::test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding[0.0-0.5]",),
+        ("training/test_engines.py::test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding[0.0-0.5]",),
     ),
     Mutant(
         "reciprocal slope", "fused engine, squared loss", KERNELS,
@@ -119,10 +117,10 @@ MUTANTS = [
         (FOLLOWED,),
     ),
     Mutant(
-        "after the step", "φ for Assumption 1", "assumption.py",
+        "after the step", "φ for Assumption 1", "theory/assumption.py",
         'phi[order] = seen["phi"]',
         "phi[order] = first_layer_gradients(network, x.double()).norm(dim=1)[order]",
-        ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
+        ("theory/test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(
         "W_1 transposed", "λ, fused engine", KERNELS,
@@ -137,22 +135,22 @@ MUTANTS = [
         (TRACED,),
     ),
     Mutant(
-        "W_1 transposed", "stacked engine", "training/layers.py",
+        "W_1 transposed", "stacked engine", "training/stacked/layers.py",
         "Affine(next(left), next(left))",
         "Affine(next(left).mT, next(left))",
         (STACKED,),
     ),
     Mutant(
-        "W_1 transposed", "singular values and norms", "lipschitz.py",
+        "W_1 transposed", "singular values and norms", "geometry/lipschitz.py",
         "if weight is None else weight\n",
         "if weight is None else weight.mT\n",
         (TRACED,),
     ),
     Mutant(
-        "W_1 transposed", "slopes of regions", "regions.py",
+        "W_1 transposed", "slopes of regions", "geometry/regions.py",
         "    gradient = np.ones((len(patterns), 1))",
         "    weights[0] = None if weights[0] is None else weights[0].T\n    gradient = np.ones((len(patterns), 1))",
-        ("test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[trained]",),
+        ("geometry/test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[trained]",),
     ),
     Mutant(
         "biases aliased", "initial bias, reference engine", REFERENCE,
@@ -185,28 +183,28 @@ MUTANTS = [
         "biases aliased", "bias before an epoch, stacked engine", STACK, "reference=bias.clone()", "reference=bias", (STACKED,)
     ),
     Mutant(
-        "biases aliased", "network watched for Assumption 1", "assumption.py",
+        "biases aliased", "network watched for Assumption 1", "theory/assumption.py",
         "    network = float64_copy(network)",
         "    network = network.double()",
-        ("test_assumption.py::test_phi_is_that_of_the_reference_engine",),
+        ("theory/test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(
-        "biases aliased", "network watched for Theorem 3", "dropout.py",
+        "biases aliased", "network watched for Theorem 3", "theory/dropout.py",
         "    network = float64_copy(network)",
         "    network = network.double()",
-        ("test_dropout.py::test_watching_leaves_the_network_alone_whatever_its_type[frozen]",),
+        ("theory/test_dropout.py::test_watching_leaves_the_network_alone_whatever_its_type[frozen]",),
     ),
     Mutant(
         "biases aliased", "weights of a Dataset", "training/runs.py",
         "torch.from_numpy(np.array(vector))",
         "torch.from_numpy(np.asarray(vector))",
-        ("test_trajectory.py::test_training_on_leaves_a_dataset_alone",),
+        ("theory/test_trajectory.py::test_training_on_leaves_a_dataset_alone",),
     ),
     Mutant(
-        "averaged before norms", "λ over points", "lipschitz.py",
+        "averaged before norms", "λ over points", "geometry/lipschitz.py",
         "return gradient.flatten(1).norm(dim=1)",
         "return gradient.flatten(1).mean(0).norm().expand(len(x))",
-        ("test_lipschitz.py::test_local_lipschitz_is_the_slope_of_the_network", LEMMA_1_BELOW),
+        ("geometry/test_lipschitz.py::test_local_lipschitz_is_the_slope_of_the_network", LEMMA_1_BELOW),
     ),
     Mutant(
         "averaged before norms", "bias variance, reference engine", REFERENCE,
@@ -218,7 +216,7 @@ MUTANTS = [
         "averaged before norms", "update sum, fused engine", KERNELS,
         "row[4] = path",
         "row[4] = np.sqrt(np.sum((b_1 - reference) ** 2))",
-        ("test_engines.py::test_statistics_are_what_their_names_say[few points, square first layer]",),
+        ("training/test_engines.py::test_statistics_are_what_their_names_say[few points, square first layer]",),
     ),
     Mutant(
         "averaged before norms", "φ over runs, stacked engine", STACK,
@@ -233,16 +231,16 @@ MUTANTS = [
         (STACKED,),
     ),
     Mutant(
-        "averaged before norms", "chain of Corollary 3", "trajectory.py",
+        "averaged before norms", "chain of Corollary 3", "theory/trajectory.py",
         "moved = np.cumsum(scale * trace.phi.values)",
         "moved = distance",
-        ("test_trajectory.py::test_distance_chain_against_loops",),
+        ("theory/test_trajectory.py::test_distance_chain_against_loops",),
     ),
     Mutant(
-        "averaged before norms", "the other way round, where the authors do it", "published.py",
+        "averaged before norms", "the other way round, where the authors do it", "theory/published.py",
         'norm = np.sqrt((some.gradient.mean("seed") ** 2).sum("neuron"))',
         'norm = np.sqrt((some.gradient ** 2).sum("neuron")).mean("seed")',
-        ("test_published.py::test_averaged_first_is_the_path_of_the_mean_bias[2]",),
+        ("theory/test_published.py::test_averaged_first_is_the_path_of_the_mean_bias[2]",),
     ),
     Mutant(
         "no ReLU mask", "last hidden layer, fused engine", KERNELS,
@@ -257,37 +255,38 @@ MUTANTS = [
         (TRAINED,),
     ),
     Mutant(
-        "no ReLU mask", "image, fused engine", "training/convolutions.py", " if image[i] > 0 else nought", "", (CONVOLVED,)
+        "no ReLU mask", "image, fused engine", "training/fused/convolutions.py",
+        " if image[i] > 0 else nought", "", (CONVOLVED,)
     ),
     Mutant(
-        "no ReLU mask", "first convolution, fused engine", "training/convolutions.py",
+        "no ReLU mask", "first convolution, fused engine", "training/fused/convolutions.py",
         "if d == 0 or c.pooled[cell] <= 0:",
         "if d == 0:",
         (CONVOLVED,),
     ),
     Mutant(
-        "no ReLU mask", "stacked engine", "training/layers.py",
+        "no ReLU mask", "stacked engine", "training/stacked/layers.py",
         "return torch.ops.aten.threshold_backward(delta, saved, 0)",
         "return delta",
         (STACKED,),
     ),
     Mutant(
-        "no ReLU mask", "slopes of regions", "regions.py",
+        "no ReLU mask", "slopes of regions", "geometry/regions.py",
         "gradient = gradient * mask",
         "gradient = gradient * np.ones_like(mask)",
-        ("test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[identity]",),
+        ("geometry/test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[identity]",),
     ),
     Mutant(
-        "no ReLU mask", "rounding tolerance", "lipschitz.py",
+        "no ReLU mask", "rounding tolerance", "geometry/lipschitz.py",
         "first = chain * mask",
         "first = chain",
-        ("test_lipschitz.py::test_a_neuron_that_is_off_adds_no_error",),
+        ("geometry/test_lipschitz.py::test_a_neuron_that_is_off_adds_no_error",),
     ),
     Mutant(
-        "no ReLU mask", "repaired lower bound", "lipschitz.py",
+        "no ReLU mask", "repaired lower bound", "geometry/lipschitz.py",
         "active = (network.first(x) > 0)",
         "active = (network.first(x) == network.first(x))",
-        ("test_lipschitz.py::test_active_sigma_min_is_that_of_the_active_rows",),
+        ("geometry/test_lipschitz.py::test_active_sigma_min_is_that_of_the_active_rows",),
     ),
     Mutant(
         "no Dropout mask", "steps, reference engine", REFERENCE,
@@ -305,49 +304,49 @@ MUTANTS = [
         "no Dropout mask", "fused engine", KERNELS,
         "p.activation[a + j] = 0",
         "pass",
-        ("test_engines.py::test_fused_agrees_with_reference_over_600_steps[dropout]",),
+        ("training/test_engines.py::test_fused_agrees_with_reference_over_600_steps[dropout]",),
     ),
     Mutant(
         "no Dropout mask", "stacked engine", STACK,
         "thin(stack.rest, rest, kept)",
         "pass",
-        ("test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-dropout]",),
+        ("training/test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-dropout]",),
     ),
     Mutant(
-        "infeasible read as a bound", "distance to the column space", "pursuit.py",
+        "infeasible read as a bound", "distance to the column space", "geometry/pursuit.py",
         "outcome[distance >= OUTSIDE * norm] = Outcome.INFEASIBLE",
         "outcome[distance >= OUTSIDE * norm] = Outcome.SOLVED",
-        ("test_pursuit.py::test_a_target_neither_inside_nor_outside_is_not_decided",),
+        ("geometry/test_pursuit.py::test_a_target_neither_inside_nor_outside_is_not_decided",),
     ),
     Mutant(
-        "infeasible read as a bound", "what a solution leaves over", "pursuit.py",
+        "infeasible read as a bound", "what a solution leaves over", "geometry/pursuit.py",
         "outcome[(outcome == Outcome.SOLVED) & (residual > FIT)] = Outcome.UNDECIDED",
         "outcome[(outcome == Outcome.SOLVED) & (residual > np.inf)] = Outcome.UNDECIDED",
-        ("test_pursuit.py::test_a_solution_that_does_not_fit_is_not_decided",),
+        ("geometry/test_pursuit.py::test_a_solution_that_does_not_fit_is_not_decided",),
     ),
     Mutant(
-        "infeasible read as a bound", "status of the solver", "pursuit.py",
+        "infeasible read as a bound", "status of the solver", "geometry/pursuit.py",
         "if result.status != 0:",
         "if result.status is None:",
-        ("test_pursuit.py::test_one_hard_program_leaves_the_others_decided",
-         "test_regions.py::test_a_program_without_an_answer_is_not_a_bound"),
+        ("geometry/test_pursuit.py::test_one_hard_program_leaves_the_others_decided",
+         "geometry/test_regions.py::test_a_program_without_an_answer_is_not_a_bound"),
     ),
     Mutant(
-        "infeasible read as a bound", "value where there is no column", "pursuit.py",
+        "infeasible read as a bound", "value where there is no column", "geometry/pursuit.py",
         "        value[unknown] = np.nan\n",
         "",
-        ("test_pursuit.py::test_without_columns_only_nothing_can_be_made",),
+        ("geometry/test_pursuit.py::test_without_columns_only_nothing_can_be_made",),
     ),
     Mutant(
-        "infeasible read as a bound", "status of a region", "regions.py",
+        "infeasible read as a bound", "status of a region", "geometry/regions.py",
         "[Status.BOUNDED, Status.INFEASIBLE, Status.UNDECIDED]",
         "[Status.BOUNDED, Status.BOUNDED, Status.UNDECIDED]",
-        ("test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
+        ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
     Mutant(
-        "infeasible read as a bound", "bound of a region", "regions.py",
+        "infeasible read as a bound", "bound of a region", "geometry/regions.py",
         "bound[part] = xi * solutions.value",
         "bound[part] = xi * np.nan_to_num(solutions.value)",
-        ("test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
+        ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
 ]  # fmt: skip

@@ -18,9 +18,9 @@ def test_ci_runs_the_two_commands_of_the_readme():
 
 
 def test_readme_names_every_option():
-    from bthcheck import pytest_plugin
+    from bthcheck.harness import plugin
 
-    options = set(re.findall(r'add\(\s*"(--[a-z-]+)"', Path(pytest_plugin.__file__).read_text()))
+    options = set(re.findall(r'add\(\s*"(--[a-z-]+)"', Path(plugin.__file__).read_text()))
     assert len(options) == 11
     readme = (ROOT / "README.md").read_text()
     assert not [option for option in options if f"`{option}" not in readme]

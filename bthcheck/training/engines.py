@@ -13,9 +13,9 @@ from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments import Experiment
 from bthcheck.training import fused, reference, stacked
 from bthcheck.training.cache import Observer, RunCache, Train, obtain
+from bthcheck.training.dataset import assemble
 from bthcheck.training.memory import halving
 from bthcheck.training.runs import Run
-from bthcheck.trajectory import assemble
 
 __all__ = ["resolve", "run", "trace"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bthcheck.lipschitz import first_weight, local_lipschitz, rounding_tolerance
+from bthcheck.geometry.lipschitz import first_weight, local_lipschitz, rounding_tolerance
 from bthcheck.networks import MLP, IdentityWithBias, Network
 from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities

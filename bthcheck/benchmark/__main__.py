@@ -1,0 +1,3 @@
+from bthcheck.benchmark.cpu import main
+
+main()

@@ -1,0 +1,213 @@
+"""A claim of the paper, and what a test says of it."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from bthcheck import evidence
+from bthcheck.checks import one_of
+from bthcheck.evidence import Finding, Verdict, overall
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bthcheck.evidence.search import Search
+
+KINDS = ("trend", "probabilistic", "exact")
+_WIDE = 6.5  # inches, from which a figure has a row of the report to itself
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a test states, written down before it is run.
+
+    id : short unique name, as "T1"
+    statement : the claim in one sentence
+    source : where the paper makes it
+    kind : "trend" and "probabilistic" claims are statistical and share the family-wise error; "exact" ones are inequalities
+    scope : under what conditions it is stated
+    """
+
+    id: str
+    statement: str
+    source: str
+    kind: str = "trend"
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.id):
+            raise ValueError(f"a claim's id must be letters, digits, '-', '_' or '.', got {self.id!r}")
+        one_of(f"the kind of claim {self.id}", self.kind, KINDS)
+
+    @property
+    def statistical(self) -> bool:
+        """Whether the claim shares the family-wise error."""
+        return self.kind != "exact"
+
+
+def claim(id: str, *, statement: str, source: str, kind: str = "trend", scope: str = "") -> Callable[[Any], Any]:
+    """Mark a pytest function as the test of a claim; see `Claim`. The function presents `evidence`.
+
+    Raises
+    ------
+    ValueError
+        If the id or kind is not allowed.
+    """
+    return pytest.mark.claim(Claim(id, statement, source, kind, scope))
+
+
+@dataclass
+class Evidence:
+    """What a claim's test presents: findings, figures, tables and notes. The fixture `evidence` is one of these.
+
+    placebo : a generator that permutes levels within seeds before each trend test, or None
+    """
+
+    claim: Claim
+    folder: Path
+    placebo: np.random.Generator | None = None
+    findings: list[Finding] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tables: list[dict[str, Any]] = field(default_factory=list)
+
+    def increases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
+        """Present a test that `values` increase along ordered levels within seeds; see `bthcheck.evidence.trend`."""
+        return self._present(evidence.trend(self._placebo(values, along), along, direction=1, **options), "trend")
+
+    def decreases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
+        """Present a test that `values` decrease along ordered levels within seeds; see `bthcheck.evidence.trend`."""
+        return self._present(evidence.trend(self._placebo(values, along), along, direction=-1, **options), "trend")
+
+    def correlates(self, first: xr.DataArray, second: xr.DataArray, along: str, **options: Any) -> Finding:
+        """Present a test that two quantities share their order within seeds; see `bthcheck.evidence.correlation`."""
+        return self._present(evidence.correlation(first, self._placebo(second, along), along, **options), "trend")
+
+    def exceeds(self, higher: xr.DataArray, lower: xr.DataArray, **options: Any) -> Finding:
+        """Present a test that one condition exceeds another within seeds; see `bthcheck.evidence.paired`."""
+        if self.placebo is not None:
+            swap = xr.DataArray(self.placebo.random(lower.sizes["seed"]) < 0.5, {"seed": lower["seed"]})
+            higher, lower = xr.where(swap, lower, higher), xr.where(swap, higher, lower)
+        return self._present(evidence.paired(lower, higher, **options), "trend")
+
+    def at_most(self, smaller: ArrayLike, larger: ArrayLike, tolerance: ArrayLike, **options: Any) -> Finding:
+        """Present a test that an inequality is never violated; see `bthcheck.evidence.inequality`."""
+        return self._present(evidence.inequality(smaller, larger, tolerance, **options))
+
+    def equals(self, estimate: ArrayLike, definition: ArrayLike, tolerance: float, **options: Any) -> Finding:
+        """Present a test that an estimate is what it estimates in every case; see `bthcheck.evidence.equality`."""
+        return self._present(evidence.equality(estimate, definition, tolerance, **options))
+
+    def withstands(self, search: "Search", quantity: str) -> Finding:
+        """Present an inequality that a search tried to falsify; what the search shrank to is noted."""
+        self.notes.append(f"{quantity}: {search.summary}")
+        finding = evidence.inequality(search.smaller, search.larger, search.tolerance, quantity=quantity)
+        if search.counterexample:
+            finding = replace(finding, reason=f"{finding.reason}; the smallest counterexample is {search.counterexample}")
+        return self._present(finding)
+
+    def fails_outside(self, search: "Search", quantity: str) -> Finding:
+        """Present a search that was to find an inequality violated outside its scope."""
+        return self._present(
+            evidence.counterexample(search.counterexample is not None, quantity=quantity, example=search.counterexample or "")
+        )
+
+    def fitted(self, loss: xr.DataArray, threshold: float, *, epochs: int = 1, of: str = "") -> Finding:
+        """Present the condition that every run is fit, without which the claim says nothing; see `bthcheck.evidence.fitted`.
+
+        `of` says which runs these are, if there are others.
+        """
+        window = "after the last epoch" if epochs == 1 else f"in the last {epochs} epochs"
+        quantity = f"training loss {window}" + (f", {of}" if of else "")
+        return self._present(evidence.fitted(loss, threshold, quantity=quantity, epochs=epochs))
+
+    def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
+        """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""
+        return self._present(evidence.rate(violations, cases, limit, quantity=quantity), "probabilistic")
+
+    def dispersed(self, scores: ArrayLike, **options: Any) -> Finding:
+        """Present a test of the spread of standardised scores; see `bthcheck.evidence.dispersion`."""
+        return self._present(evidence.dispersion(scores, **options), "probabilistic")
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to the claim's section of the report."""
+        self.notes.append(sentence)
+
+    def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a table to the claim's section of the report; every row has an entry a column."""
+        if any(len(row) != len(columns) for row in rows):
+            raise ValueError(f"every row of the table {caption!r} must have {len(columns)} entries")
+        self.tables.append({"caption": caption, "columns": list(columns), "rows": [list(row) for row in rows]})
+
+    def figure(self, figure: "Figure", caption: str) -> None:
+        """Add a figure to the claim's section of the report; it is written to the results folder."""
+        from bthcheck.figures import save
+
+        path = self.folder / "figures" / f"{self.claim.id}-{len(self.figures) + 1}.svg"
+        save(figure, path)
+        wide = bool(figure.get_figwidth() > _WIDE)
+        self.figures.append({"path": str(path.relative_to(self.folder)), "caption": caption, "wide": wide})
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst verdict of all findings; None if there are none.
+
+        A claim of k tests is supported only if all are, which errs no more often than one of them. It would be refuted if
+        any is, which errs up to k times as often: a statistical claim is refuted only at a k-th of the level. If a
+        condition it rests on is not met it is inconclusive, whatever its tests say.
+        """
+        if all(finding.test == evidence.CONDITION for finding in self.findings):
+            return None
+        if self._unmet:
+            return Verdict.INCONCLUSIVE
+        worst = overall([finding.verdict for finding in self.findings])
+        if worst is Verdict.REFUTED and self.claim.statistical:
+            refuted = [finding for finding in self.findings if finding.verdict is Verdict.REFUTED]
+            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > evidence.LEVEL / self._tests:
+                return Verdict.INCONCLUSIVE
+        return worst
+
+    @property
+    def _unmet(self) -> list[Finding]:
+        return [f for f in self.findings if f.test == evidence.CONDITION and f.verdict is not Verdict.SUPPORTED]
+
+    @property
+    def _tests(self) -> int:
+        return sum(finding.test != evidence.CONDITION for finding in self.findings)
+
+    @property
+    def reason(self) -> str:
+        """The reason of the finding that decided the verdict."""
+        if not self.findings:
+            return "no evidence was presented"
+        if self._unmet:
+            return self._unmet[0].reason
+        return next(f.reason for f in sorted(self.findings, key=lambda f: evidence.WORST_FIRST.index(f.verdict)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for the report."""
+        return {
+            "claim": asdict(self.claim),
+            "verdict": None if self.verdict is None else str(self.verdict),
+            "reason": self.reason,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "figures": self.figures,
+            "notes": self.notes,
+            "tables": self.tables,
+        }
+
+    def _placebo(self, values: xr.DataArray, along: str) -> xr.DataArray:
+        return values if self.placebo is None else evidence.permuted(values, along, self.placebo)
+
+    def _present(self, finding: Finding, kind: str | None = None) -> Finding:
+        if kind is not None and self.claim.kind != kind:
+            raise ValueError(f"claim {self.claim.id} is registered as {self.claim.kind!r}, but its test is {kind!r}")
+        self.findings.append(finding)
+        return finding

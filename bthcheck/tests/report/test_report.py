@@ -1,0 +1,209 @@
+"""The report: complete, self-contained, and readable by a browser."""
+
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from bthcheck import figures
+from bthcheck.harness.claims import Claim, Evidence
+from bthcheck.harness.session import Channel, RunLog
+from bthcheck.report import write
+from bthcheck.report.numbers import count, effect, number, p_value
+from bthcheck.report.terminal import table
+from bthcheck.tasks import CorruptedImages
+from bthcheck.training.streams import stream
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
+
+
+@pytest.fixture
+def report(tmp_path, blocks):
+    """A report of three claims, one of them crashed, and the folder it is in."""
+    folder = tmp_path / "reports"
+    good = Evidence(Claim("T1", "A <b>bold</b> statement", "Theorem 1", scope="always"), folder)
+    good.increases(blocks(np.arange(40.0).reshape(10, 4)), "frequency", quantity="mean φ")
+    good.figure(Figure(figsize=(3, 2)), "A figure.")
+    good.figure(Figure(figsize=(7.4, 2)), "A panorama.")
+    good.note("A note & an ampersand.")
+    open_ = Evidence(Claim("T2", "Noise", "Theorem 2"), folder)
+    open_.increases(blocks(np.random.default_rng(0).normal(size=(10, 4))), "frequency", quantity="noise")
+    rows = [
+        {**open_.to_dict(), "status": "inconclusive", "nodeid": "claims/t.py::test_2", "seconds": 1.0},
+        {**good.to_dict(), "status": "supported", "nodeid": "claims/t.py::test_1", "seconds": 2.5},
+    ]
+    crashed = {"claim": {"id": "T3", "statement": "It crashes", "source": "Fig. 9", "scope": "", "kind": "trend"}}
+    rows.insert(0, {**crashed, "verdict": None, "status": "crashed", "reason": "worker 'gw0' crashed", "findings": [],
+                    "figures": [], "notes": [], "tables": [], "nodeid": "claims/t.py::test_3", "seconds": 0.0})  # fmt: skip
+    (tmp_path / "channel").mkdir()
+    channel = Channel(tmp_path / "channel")
+    RunLog(channel, "sinusoids").finish(None, "a", True, 1.5)
+    channel.log(
+        "experiment", name="sinusoids", engine="fused", device="cpu", diverged=0,
+        configuration={
+            "levels": [0.25, 1.0], "vary": "frequency", "seeds": [0, 1], "training": {"epochs": 7, "dtype": "float32"}
+        },
+    )  # fmt: skip
+    return write(
+        folder, rows, channel=channel, profile="laptop", placebo=False, baseline={"T2": "supported"}, seconds=12.3,
+        root=tmp_path, arguments=["claims", "-n", "4"],
+    )  # fmt: skip
+
+
+def test_everything_is_said(report):
+    page = report.read_text()
+    for text in (
+        "T1", "A &lt;b&gt;bold&lt;/b&gt; statement", "Theorem 1", "always", "mean φ", "Page&#39;s L", "A figure.",
+        "A note &amp; an ampersand.", "10 seeds", "mean within-seed Kendall τ", "on record: supported", "crashed",
+        "worker &#39;gw0&#39; crashed", "sinusoids", "engine fused on cpu", "1 run trained", "pytest claims -n 4", "numba",
+        "claims/t.py::test_1",
+    ):  # fmt: skip
+        assert text in page, text
+    assert page.index(">T3<") < page.index(">T2<") < page.index(">T1<")  # worst first
+
+
+def test_a_wide_figure_has_a_row_to_itself(report):
+    page = report.read_text()
+    assert re.findall(r'<figure( class="wide")?><img [^>]*alt="([^"]*)"', page) == [
+        ("", "A figure."),
+        (' class="wide"', "A panorama."),
+    ]
+
+
+def test_report_needs_nothing_from_outside(report):
+    page = report.read_text()
+    references = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
+    assert references
+    assert all(reference.startswith(("data:", "#")) for reference in references)
+    assert "<script" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+class Checker(html.parser.HTMLParser):
+    """Counts that every element that is opened is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.bad = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.bad.append(tag)
+
+
+def test_report_is_well_formed(report):
+    checker = Checker()
+    checker.feed(report.read_text())
+    assert checker.bad == checker.open == []
+
+
+def test_records_say_the_same(report):
+    records = json.loads((report.parent / "records.json").read_text())
+    assert [row["status"] for row in records["claims"]] == ["crashed", "inconclusive", "supported"]
+    assert records["runs"] == {"from_cache": 0, "trained": 1, "training_seconds": 1.5}
+    assert records["environment"]["numpy"] == np.__version__
+
+
+def browse(arguments, path, profile):
+    return subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--hide-scrollbars",
+         f"--user-data-dir={profile}", *arguments, path.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not CHROMIUM and not REQUIRED, reason="no Chromium")
+def test_a_browser_shows_it_on_any_width(report, tmp_path):
+    shown = browse(["--dump-dom"], report, tmp_path / "profile").stdout
+    assert "What training reveals" in shown
+    assert shown.count('class="verdict supported"') >= 2
+    for width in (390, 1200):
+        picture = tmp_path / f"{width}.png"
+        browse([f"--window-size={width},1400", f"--screenshot={picture}"], report, tmp_path / "profile")
+        from matplotlib.image import imread
+
+        pixels = imread(picture)
+        assert pixels.shape[:2] == (1400, width)
+        ink = (pixels[..., :3].min(axis=2) < 0.5).mean()
+        assert 0.005 < ink < 0.3, width  # text on a page, neither blank nor black
+        assert (pixels[:, -3:, :3] > 0.99).mean() > 0.98, width  # nothing runs off the right edge
+
+
+def test_figures_are_the_same_file_every_time(tmp_path, blocks):
+    values = blocks(np.random.default_rng(0).lognormal(size=(6, 4)))
+    for name in ("a", "b"):
+        figures.save(figures.violins(values, "frequency", log=True), tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_a_window_of_one_epoch_is_a_line(blocks):
+    values = blocks(np.ones((2, 3))).expand_dims(epoch=np.arange(1, 9)).transpose("frequency", "seed", "epoch")
+    (axes,) = figures.curves(values, "frequency", windows={"10 %": (3, 3), "end": (6, 8)}).axes
+    assert [line.get_xdata() for line in axes.lines[3:]] == [[3, 3]]
+    assert {text.get_text() for text in axes.texts} == {"10 %", "end"}
+
+
+def test_figures_survive_runs_that_diverged(tmp_path, blocks):
+    table = np.random.default_rng(0).lognormal(size=(6, 4))
+    table[2, 3] = np.inf
+    values = blocks(table)
+    curves = values.expand_dims(epoch=np.arange(1, 50)).transpose("frequency", "seed", "epoch")
+    for index, figure in enumerate(
+        [
+            figures.violins(values, "frequency", log=True),
+            figures.curves(curves, "frequency"),
+            figures.scatter(values, values, "frequency", xlabel="x", ylabel="y"),
+            figures.looseness({"a": table.ravel()}),
+            figures.compared({"a": values, "b": values.median("seed")}, "frequency", ylabel="y"),
+            figures.normal_scores({"a": np.zeros(5)}),
+        ]
+    ):
+        figures.save(figure, tmp_path / f"{index}.svg")
+        assert (tmp_path / f"{index}.svg").stat().st_size > 2000
+
+
+def test_numbers():
+    assert (p_value(None), p_value(4.94e-13), p_value(1.0)) == ("", "4.9e-13", "1")
+    assert (number(None), number(0.123456), number("x")) == ("–", "0.1235", "x")
+    assert effect({"effect": 0.5, "interval": [0.25, 1.0]}) == "0.50 [0.25, 1.00]"
+    assert effect({"effect": None}) == ""
+    assert (count(1, "run"), count(0, "run"), count(2, "seed")) == ("1 run", "0 runs", "2 seeds")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_terminal_table_keeps_every_word(report, width):
+    rows = json.loads((report.parent / "records.json").read_text())["claims"]
+    lines = [line for line, _ in table(rows, width)]
+    text = " ".join(" ".join(lines).split())
+    for row in rows:
+        assert row["claim"]["statement"] in text
+        assert row["status"] in text
+    assert "worker 'gw0' crashed" in text
+    assert max(map(len, lines)) <= width
+
+
+def test_a_contact_sheet_marks_what_was_redrawn():
+    task = CorruptedImages(corruption=0.6, train=100, test=2)
+    labels = task.labels(stream(3, "data"))
+    figure = figures.contact_sheet(task, 3, count=20, columns=8)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 20
+    for index, axes in enumerate(shown):
+        assert axes.get_title() == task.classes[labels.used[index]]
+        assert bool(axes.patches) == labels.redrawn[index]
+        assert (axes.title.get_color() == "#b3261e") == (labels.used[index] != labels.clean[index])
+        assert np.array_equal(axes.images[0].get_array(), task.images()[index].transpose(1, 2, 0))
+    assert {bool(axes.patches) for axes in shown} == {True, False}
