@@ -21,9 +21,10 @@ from bthcheck.networks import CNN, Architecture, Network
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run
-from bthcheck.training.stacked import engine
 from bthcheck.training.stacked.graphs import program
 from bthcheck.training.stacked.layers import entries_a_point
+from bthcheck.training.stacked.state import Stack, State
+from bthcheck.training.stacked.steps import rehearse, step
 
 _PAPER_STEPS = 1_000_000  # 100 epochs of 10 000 images
 _ROUNDS = 5
@@ -69,10 +70,10 @@ def seconds_a_step(device: str, network: Architecture, runs: int, steps: int) ->
     experiment = Experiment("benchmark", task, "corruption", (0.0,), network, Training(epochs=1), seeds=tuple(range(runs)))
     with full_float32(), torch.inference_mode():
         alike = [Run(experiment, 0.0, seed) for seed in experiment.seeds]
-        stack = engine._Stack.build(alike, device)
-        state = engine._State.build(stack, alike, device)
-        step = partial(engine._step, stack, state, 1)
-        make_steps = program([(step, steps)], partial(engine._rehearse, stack, state), device)
+        stack = Stack.build(alike, device)
+        state = State.build(stack, alike, device)
+        one = partial(step, stack, state, 1)
+        make_steps = program([(one, steps)], partial(rehearse, stack, state), device)
         return _seconds(make_steps, device, before=lambda: state.begin(stack, 0)) / steps
 
 

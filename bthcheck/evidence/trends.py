@@ -1,96 +1,21 @@
-"""Statistical and exact tests of claims, and the verdicts they give.
-
-Every test is a pure function from arrays to a `Finding`. Verdicts:
-
-supported     significant in the stated direction, with an effect of at least the stated minimum; or an inequality without a
-              single violation beyond rounding
-refuted       significant in the opposite direction, or an inequality violated
-inconclusive  neither; or the data are not there, as after a diverged run
-vacuous       a bound that holds and says nothing, because it exceeds what is true of anything
-
-Failing to reject is never support.
-"""
+"""Tests over seeds: does a quantity grow along ordered levels, and do two share their order within every seed?"""
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 from scipy import stats
 
-from bthcheck.report.records import CONDITION
+from bthcheck.evidence.families import LEVEL
+from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict, plain
 
-FAMILY_ERROR = 0.05
-FAMILY_SIZE = 20
-"""Statistical claims the project may ever register; the plugin refuses to collect more."""
-LEVEL = FAMILY_ERROR / (2 * FAMILY_SIZE)
-"""Level of each one-sided test, and of refuting a claim. By Bonferroni, all claims in both directions together err with
-probability ≤ 5 %."""
 MINIMUM_EFFECT = 0.3
 """Default smallest mean Kendall τ that counts: two levels of one seed are then in the stated order 65 % of the time."""
-CONFIDENCE = 0.95
 _RESAMPLES = 9999
 _BLOCK = "seed"
-
-
-class Verdict(StrEnum):
-    """What a test says of a claim."""
-
-    SUPPORTED = "supported"
-    REFUTED = "refuted"
-    INCONCLUSIVE = "inconclusive"
-    VACUOUS = "vacuous"
-
-
-WORST_FIRST = (Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.VACUOUS, Verdict.SUPPORTED)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One test: what was measured and what came out. Numbers that do not apply are None.
-
-    quantity : what was measured
-    test : name of the test
-    verdict, reason : what it says and why, in one sentence
-    statistic : name and value of the test statistic
-    p, p_opposite : one-sided p-values in the stated and in the opposite direction
-    effect_name, effect, interval : effect size with its 95 % interval
-    minimum_effect : smallest effect that counts as support
-    level : significance level
-    blocks : number of seeds
-    cases : number of comparisons of an exact test
-    table : the numbers the test was computed from: {"columns": […], "rows": […], "values": [[…]]}
-    """
-
-    quantity: str
-    test: str
-    verdict: Verdict
-    reason: str
-    statistic: tuple[str, float] | None = None
-    p: float | None = None
-    p_opposite: float | None = None
-    effect_name: str | None = None
-    effect: float | None = None
-    interval: tuple[float, float] | None = None
-    minimum_effect: float | None = None
-    level: float | None = None
-    blocks: int | None = None
-    cases: int | None = None
-    table: dict[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values that JSON can hold; numbers that are not finite become None."""
-        return plain(dataclasses.asdict(self))
-
-
-def overall(verdicts: list[Verdict]) -> Verdict:
-    """Return the verdict on a claim that makes several statements: the worst of theirs."""
-    return min(verdicts, key=WORST_FIRST.index)
 
 
 def trend(
@@ -177,190 +102,6 @@ def correlation(
     return dataclasses.replace(finding, table={"columns": columns, "rows": _rows(first), "values": plain(values)})
 
 
-def inequality(
-    smaller: ArrayLike,
-    larger: ArrayLike,
-    tolerance: ArrayLike,
-    *,
-    quantity: str,
-    trivial: ArrayLike | None = None,
-) -> Finding:
-    """Test that `smaller` ≤ `larger` in every case, up to a rounding `tolerance`.
-
-    Parameters
-    ----------
-    smaller, larger, tolerance : arrays that broadcast together, one entry a case
-    trivial : what is true of anything; where `larger` is at least this in every case the bound is vacuous
-
-    Raises
-    ------
-    ValueError
-        If there is no case.
-    """
-    left, right, slack = np.broadcast_arrays(*(np.asarray(array, float) for array in (smaller, larger, tolerance)))
-    if left.size == 0:
-        raise ValueError(f"no case of {quantity} was measured")
-    excess = left - right
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where(left > 0, right / left, np.nan)
-    looseness = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else math.nan
-    if not np.isfinite(excess).all():
-        verdict, reason = Verdict.INCONCLUSIVE, f"{int((~np.isfinite(excess)).sum())} of {left.size} cases are not finite"
-    elif (excess > slack).any():
-        worst = int(np.argmax((excess - slack).ravel()))
-        verdict = Verdict.REFUTED
-        reason = (
-            f"violated in {int((excess > slack).sum())} of {left.size} cases, at worst"
-            f" {left.ravel()[worst]:.6g} > {right.ravel()[worst]:.6g}"
-        )
-    elif trivial is not None and (right >= np.asarray(trivial, float)).all():
-        verdict, reason = Verdict.VACUOUS, "the bound exceeds what is true of anything in every case"
-    else:
-        verdict, reason = Verdict.SUPPORTED, f"not violated in any of {left.size} cases"
-    within = int(((excess > 0) & (excess <= slack)).sum())
-    return Finding(
-        quantity=quantity,
-        test="exact inequality",
-        verdict=verdict,
-        reason=f"{reason}; {within} needed the rounding tolerance, its median {np.median(slack):.1e}",
-        statistic=("worst margin", float(np.max(excess, initial=-np.inf))),
-        effect_name="median bound / value",
-        effect=looseness,
-        cases=int(left.size),
-    )
-
-
-def equality(estimate: ArrayLike, definition: ArrayLike, tolerance: float, *, quantity: str) -> Finding:
-    """Test that an estimate is what it estimates in every case, up to a relative `tolerance` for rounding.
-
-    Parameters
-    ----------
-    estimate, definition : arrays that broadcast together, one entry a case; the definition's are finite and above 0
-
-    Raises
-    ------
-    ValueError
-        If there is no case or a definition is not above 0.
-    """
-    left, right = np.broadcast_arrays(np.asarray(estimate, float), np.asarray(definition, float))
-    if left.size == 0:
-        raise ValueError(f"no case of {quantity} was measured")
-    if not (np.isfinite(right) & (right > 0)).all():
-        raise ValueError(f"{quantity} must be defined by finite numbers above 0")
-    ratio = left / right
-    finite = ratio[np.isfinite(ratio)]
-    differs = ~(np.abs(ratio - 1) <= tolerance)
-    infinite = f", and not finite in {ratio.size - finite.size}" if finite.size < ratio.size else ""
-    span = f"{finite.min():.6g} to {finite.max():.6g} times the definition" if finite.size else "never finite"
-    return Finding(
-        quantity=quantity,
-        test="exact equality",
-        verdict=Verdict.REFUTED if differs.any() else Verdict.SUPPORTED,
-        reason=f"{quantity} differs in {int(differs.sum())} of {ratio.size} cases: {span}{infinite}",
-        effect_name="median estimate / definition",
-        effect=float(np.median(finite)) if finite.size else math.nan,
-        cases=int(ratio.size),
-    )
-
-
-def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int = 1) -> Finding:
-    """State the condition that every run has a training loss below `threshold` in its last epochs; unmet, it decides nothing.
-
-    Parameters
-    ----------
-    loss : (level, "seed", "epoch")
-    epochs : how many at the end count, of which the largest loss must be below: those of a claim's window
-    """
-    final = loss.isel(epoch=slice(-epochs, None)).max("epoch", skipna=False)
-    when = "after the last epoch" if epochs == 1 else f"in each of the last {epochs} epochs"
-    fit = (final < threshold).values  # NaN is not
-    worst = final.fillna(np.inf).argmax(...)
-    largest = final.isel(worst)
-    where = ", ".join(f"{dim} {largest[dim].item()}" for dim in final.dims)
-    return Finding(
-        quantity=quantity,
-        test=CONDITION,
-        verdict=Verdict.SUPPORTED if fit.all() else Verdict.INCONCLUSIVE,
-        reason=(
-            f"{int(fit.sum())} of {fit.size} runs have a training loss below {threshold:.3g} {when};"
-            f" the largest is {float(largest):.3g} ({where})"
-        ),
-        statistic=("largest loss", float(largest)),
-        cases=int(fit.size),
-    )
-
-
-def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
-    """Test that the probability of a violation is at most `limit`, by the exact binomial test over independent cases."""
-    below = stats.binomtest(violations, cases, limit, alternative="less").pvalue
-    above = stats.binomtest(violations, cases, limit, alternative="greater").pvalue
-    interval = stats.binomtest(violations, cases, limit).proportion_ci(CONFIDENCE)
-    verdict = Verdict.SUPPORTED if below <= LEVEL else Verdict.REFUTED if above <= LEVEL else Verdict.INCONCLUSIVE
-    return Finding(
-        quantity=quantity,
-        test="exact binomial test",
-        verdict=verdict,
-        reason=f"violated in {violations} of {cases} independent cases, where {limit:.2g} is allowed",
-        statistic=("violations", float(violations)),
-        p=float(below),
-        p_opposite=float(above),
-        effect_name="violation rate",
-        effect=violations / cases,
-        interval=(float(interval.low), float(interval.high)),
-        level=LEVEL,
-        cases=cases,
-    )
-
-
-def dispersion(scores: ArrayLike, *, quantity: str, calibrated: bool = True, low: float = 0.8, high: float = 1.25) -> Finding:
-    """Test the standard deviation of independent, standardised, nearly normal scores, by χ² tests.
-
-    `calibrated` states that it lies within (low, high), shown by two one-sided tests; otherwise that it is below `low`, which
-    is what over-concentration means.
-    """
-    z = np.asarray(scores, float)
-    squares, freedom = float(((z - z.mean()) ** 2).sum()), len(z) - 1
-
-    def below(bound: float) -> float:
-        return float(stats.chi2.cdf(squares / bound**2, freedom))  # p of "the deviation is below bound"
-
-    def above(bound: float) -> float:
-        return float(stats.chi2.sf(squares / bound**2, freedom))
-
-    inside, outside = max(above(low), below(high)), min(1.0, 2 * min(below(low), above(high)))
-    p, opposite = (inside, outside) if calibrated else (below(low), above(low))
-    verdict = Verdict.SUPPORTED if p <= LEVEL else Verdict.REFUTED if opposite <= LEVEL else Verdict.INCONCLUSIVE
-    tail = (1 - CONFIDENCE) / 2
-    interval = tuple(math.sqrt(squares / stats.chi2.ppf(q, freedom)) for q in (1 - tail, tail))
-    deviation = math.sqrt(squares / freedom)
-    expectation = f"between {low:g} and {high:g}" if calibrated else f"below {low:g}"
-    return Finding(
-        quantity=quantity,
-        test="χ² test of a standard deviation",
-        verdict=verdict,
-        reason=f"standard deviation {deviation:.3g} of {len(z)} standardised deviations, expected {expectation}",
-        statistic=("χ²", squares),
-        p=p,
-        p_opposite=opposite,
-        effect_name="standard deviation",
-        effect=deviation,
-        interval=(interval[0], interval[1]),
-        level=LEVEL,
-        cases=len(z),
-    )
-
-
-def counterexample(found: bool, *, quantity: str, example: str) -> Finding:
-    """State that an inequality fails outside its scope, shown by an example."""
-    return Finding(
-        quantity=quantity,
-        test="counterexample",
-        verdict=Verdict.SUPPORTED if found else Verdict.INCONCLUSIVE,
-        reason=f"violated by {example}" if found else "no counterexample was found",
-        cases=1,
-    )
-
-
 def mean_tau(table: np.ndarray) -> np.ndarray:
     """Return Kendall's τ_a between the entries of each row and their position, shape (rows,); ties count as 0."""
     pairs = list(combinations(range(table.shape[1]), 2))
@@ -376,23 +117,6 @@ def permuted(values: xr.DataArray, along: str, generator: np.random.Generator) -
 def values_of(array: xr.DataArray, along: str) -> list[Any]:
     """Return the levels of an array as plain Python values."""
     return array[along].values.tolist()
-
-
-def plain(value: Any) -> Any:
-    """Return `value` in plain Python types, numbers that are not finite as None."""
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, Verdict):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _ordered(

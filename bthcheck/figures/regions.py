@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LinearLocator, MaxNLocator
 
-from bthcheck.figures.statistics import style
+from bthcheck.figures.style import style
 from bthcheck.geometry.regions import PlaneGrid, Status
 
 _INFEASIBLE = "0.78"

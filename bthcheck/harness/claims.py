@@ -11,9 +11,10 @@ import pytest
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from bthcheck import evidence
 from bthcheck.checks import one_of
-from bthcheck.evidence import Finding, Verdict, overall
+from bthcheck.evidence import conditions, inequalities, probabilities, trends
+from bthcheck.evidence.families import LEVEL
+from bthcheck.evidence.findings import CONDITION, WORST_FIRST, Finding, Verdict, overall
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,35 +81,35 @@ class Evidence:
 
     def increases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that `values` increase along ordered levels within seeds; see `bthcheck.evidence.trend`."""
-        return self._present(evidence.trend(self._placebo(values, along), along, direction=1, **options), "trend")
+        return self._present(trends.trend(self._placebo(values, along), along, direction=1, **options), "trend")
 
     def decreases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that `values` decrease along ordered levels within seeds; see `bthcheck.evidence.trend`."""
-        return self._present(evidence.trend(self._placebo(values, along), along, direction=-1, **options), "trend")
+        return self._present(trends.trend(self._placebo(values, along), along, direction=-1, **options), "trend")
 
     def correlates(self, first: xr.DataArray, second: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that two quantities share their order within seeds; see `bthcheck.evidence.correlation`."""
-        return self._present(evidence.correlation(first, self._placebo(second, along), along, **options), "trend")
+        return self._present(trends.correlation(first, self._placebo(second, along), along, **options), "trend")
 
     def exceeds(self, higher: xr.DataArray, lower: xr.DataArray, **options: Any) -> Finding:
         """Present a test that one condition exceeds another within seeds; see `bthcheck.evidence.paired`."""
         if self.placebo is not None:
             swap = xr.DataArray(self.placebo.random(lower.sizes["seed"]) < 0.5, {"seed": lower["seed"]})
             higher, lower = xr.where(swap, lower, higher), xr.where(swap, higher, lower)
-        return self._present(evidence.paired(lower, higher, **options), "trend")
+        return self._present(trends.paired(lower, higher, **options), "trend")
 
     def at_most(self, smaller: ArrayLike, larger: ArrayLike, tolerance: ArrayLike, **options: Any) -> Finding:
         """Present a test that an inequality is never violated; see `bthcheck.evidence.inequality`."""
-        return self._present(evidence.inequality(smaller, larger, tolerance, **options))
+        return self._present(inequalities.inequality(smaller, larger, tolerance, **options))
 
     def equals(self, estimate: ArrayLike, definition: ArrayLike, tolerance: float, **options: Any) -> Finding:
         """Present a test that an estimate is what it estimates in every case; see `bthcheck.evidence.equality`."""
-        return self._present(evidence.equality(estimate, definition, tolerance, **options))
+        return self._present(inequalities.equality(estimate, definition, tolerance, **options))
 
     def withstands(self, search: "Search", quantity: str) -> Finding:
         """Present an inequality that a search tried to falsify; what the search shrank to is noted."""
         self.notes.append(f"{quantity}: {search.summary}")
-        finding = evidence.inequality(search.smaller, search.larger, search.tolerance, quantity=quantity)
+        finding = inequalities.inequality(search.smaller, search.larger, search.tolerance, quantity=quantity)
         if search.counterexample:
             finding = replace(finding, reason=f"{finding.reason}; the smallest counterexample is {search.counterexample}")
         return self._present(finding)
@@ -116,7 +117,9 @@ class Evidence:
     def fails_outside(self, search: "Search", quantity: str) -> Finding:
         """Present a search that was to find an inequality violated outside its scope."""
         return self._present(
-            evidence.counterexample(search.counterexample is not None, quantity=quantity, example=search.counterexample or "")
+            inequalities.counterexample(
+                search.counterexample is not None, quantity=quantity, example=search.counterexample or ""
+            )
         )
 
     def fitted(self, loss: xr.DataArray, threshold: float, *, epochs: int = 1, of: str = "") -> Finding:
@@ -126,15 +129,15 @@ class Evidence:
         """
         window = "after the last epoch" if epochs == 1 else f"in the last {epochs} epochs"
         quantity = f"training loss {window}" + (f", {of}" if of else "")
-        return self._present(evidence.fitted(loss, threshold, quantity=quantity, epochs=epochs))
+        return self._present(conditions.fitted(loss, threshold, quantity=quantity, epochs=epochs))
 
     def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
         """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""
-        return self._present(evidence.rate(violations, cases, limit, quantity=quantity), "probabilistic")
+        return self._present(probabilities.rate(violations, cases, limit, quantity=quantity), "probabilistic")
 
     def dispersed(self, scores: ArrayLike, **options: Any) -> Finding:
         """Present a test of the spread of standardised scores; see `bthcheck.evidence.dispersion`."""
-        return self._present(evidence.dispersion(scores, **options), "probabilistic")
+        return self._present(probabilities.dispersion(scores, **options), "probabilistic")
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the claim's section of the report."""
@@ -163,24 +166,24 @@ class Evidence:
         any is, which errs up to k times as often: a statistical claim is refuted only at a k-th of the level. If a
         condition it rests on is not met it is inconclusive, whatever its tests say.
         """
-        if all(finding.test == evidence.CONDITION for finding in self.findings):
+        if all(finding.test == CONDITION for finding in self.findings):
             return None
         if self._unmet:
             return Verdict.INCONCLUSIVE
         worst = overall([finding.verdict for finding in self.findings])
         if worst is Verdict.REFUTED and self.claim.statistical:
             refuted = [finding for finding in self.findings if finding.verdict is Verdict.REFUTED]
-            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > evidence.LEVEL / self._tests:
+            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > LEVEL / self._tests:
                 return Verdict.INCONCLUSIVE
         return worst
 
     @property
     def _unmet(self) -> list[Finding]:
-        return [f for f in self.findings if f.test == evidence.CONDITION and f.verdict is not Verdict.SUPPORTED]
+        return [f for f in self.findings if f.test == CONDITION and f.verdict is not Verdict.SUPPORTED]
 
     @property
     def _tests(self) -> int:
-        return sum(finding.test != evidence.CONDITION for finding in self.findings)
+        return sum(finding.test != CONDITION for finding in self.findings)
 
     @property
     def reason(self) -> str:
@@ -189,7 +192,7 @@ class Evidence:
             return "no evidence was presented"
         if self._unmet:
             return self._unmet[0].reason
-        return next(f.reason for f in sorted(self.findings, key=lambda f: evidence.WORST_FIRST.index(f.verdict)))
+        return next(f.reason for f in sorted(self.findings, key=lambda f: WORST_FIRST.index(f.verdict)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for the report."""
@@ -204,7 +207,7 @@ class Evidence:
         }
 
     def _placebo(self, values: xr.DataArray, along: str) -> xr.DataArray:
-        return values if self.placebo is None else evidence.permuted(values, along, self.placebo)
+        return values if self.placebo is None else trends.permuted(values, along, self.placebo)
 
     def _present(self, finding: Finding, kind: str | None = None) -> Finding:
         if kind is not None and self.claim.kind != kind:

@@ -68,6 +68,10 @@ class Usage:
     misses: int
     seconds: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for the report."""
+        return {"from_cache": self.hits, "trained": self.misses, "training_seconds": round(self.seconds, 1)}
+
     def __str__(self) -> str:
         return f"{self.hits} runs from the cache, {self.misses} trained in {self.seconds:.1f} s of one core"
 

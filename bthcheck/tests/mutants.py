@@ -6,7 +6,8 @@ SMALL = "[few points, square first layer]"
 TRAINED = f"training/test_engines.py::test_fused_agrees_with_reference_over_600_steps{SMALL}"
 TRACED = f"training/test_engines.py::test_fused_trace_agrees_with_reference{SMALL}"
 NORMALISED = f"training/test_engines.py::test_phi_is_the_normalised_bias_update{SMALL}"
-STACKED = "training/test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-few points, square first layer]"
+AGREES = "training/test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps"
+STACKED = f"{AGREES}[cpu-few points, square first layer]"
 CONVOLVED = "training/test_engines.py::test_convolutions_of_any_shape_agree[2-1]"
 CROSS_ENTROPY = "training/test_engines.py::test_minibatch_phi_of_the_cross_entropy"
 FOLLOWED = "theory/test_published.py::test_next_steps_go_on_where_the_training_ended"
@@ -14,7 +15,9 @@ LEMMA_1 = "claims/test_first_layer.py::test_lipschitz_is_at_most_sigma_1_phi"
 LEMMA_1_THINNED = "training/test_dropout_training.py::test_phi_is_lambda_of_the_network_without_what_was_dropped"
 LEMMA_1_BELOW = "claims/test_first_layer.py::test_lipschitz_is_at_least_sigma_min_phi"
 
-REFERENCE, KERNELS, STACK = "training/reference.py", "training/fused/steps.py", "training/stacked/engine.py"
+REFERENCE = "training/reference.py"
+AFFINE, STEPS, LOOPS = "training/fused/affine.py", "training/fused/steps.py", "training/fused/loops.py"
+STACK, STACK_STATE = "training/stacked/steps.py", "training/stacked/state.py"
 
 MUTANTS = [
     Mutant(
@@ -30,19 +33,19 @@ MUTANTS = [
         (NORMALISED, LEMMA_1),
     ),
     Mutant(
-        "slope of the step before", "fused engine, training", KERNELS,
+        "slope of the step before", "fused engine, training", LOOPS,
         "            length += phi\n",
         "            length += moved / table[epoch, 0] if steps else phi\n            table[epoch, 0] = epsilon\n",
         (TRAINED,),
     ),
     Mutant(
-        "slope of the step before", "fused engine, trace", KERNELS,
+        "slope of the step before", "fused engine, trace", LOOPS,
         "    bias[len(sizes)] = b_1",
         "    bias[len(sizes)] = b_1\n    phi[1:] *= epsilon[1:] / epsilon[:-1]",
         (TRACED,),
     ),
     Mutant(
-        "slope of the step before", "fused engine, steps that follow", KERNELS,
+        "slope of the step before", "fused engine, steps that follow", LOOPS,
         "        phi[number] = steep *",
         "        phi[number] = (epsilon[number] / epsilon[number - 1] if number else 1.0) * steep *",
         (FOLLOWED,),
@@ -74,19 +77,19 @@ MUTANTS = [
         ("training/test_engines.py::test_minibatch_step_is_the_gradient_of_the_mean_loss",),
     ),
     Mutant(
-        "reciprocal slope", "fused engine, cross-entropy", KERNELS,
+        "reciprocal slope", "fused engine, cross-entropy", STEPS,
         "larger * smaller, np.exp(loss)",
         "larger * smaller, np.exp(-loss)",
         ("training/test_engines.py::test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding[0.0-0.5]",),
     ),
     Mutant(
-        "reciprocal slope", "fused engine, squared loss", KERNELS,
+        "reciprocal slope", "fused engine, squared loss", STEPS,
         "1.0, abs(s - y), np.nan",
         "1.0, 1 / abs(s - y), np.nan",
         (TRACED,),
     ),
     Mutant(
-        "reciprocal slope", "fused engine, minibatches", KERNELS,
+        "reciprocal slope", "fused engine, minibatches", STEPS,
         "phi = norm / slopes if",
         "phi = norm * slopes if",
         (STACKED,),
@@ -105,13 +108,13 @@ MUTANTS = [
         (TRACED, LEMMA_1),
     ),
     Mutant(
-        "after the step", "λ at all points, fused engine", KERNELS,
+        "after the step", "λ at all points, fused engine", LOOPS,
         "    bias[len(sizes)] = b_1",
         "    bias[len(sizes)] = b_1\n    point_lipschitz[:-1] = point_lipschitz[1:].copy()",
         (TRACED,),
     ),
     Mutant(
-        "after the step", "φ of the steps that follow", KERNELS,
+        "after the step", "φ of the steps that follow", LOOPS,
         "_, after[number] = gradient_norms(",
         "phi[number], after[number] = gradient_norms(",
         (FOLLOWED,),
@@ -123,13 +126,13 @@ MUTANTS = [
         ("theory/test_assumption.py::test_phi_is_that_of_the_reference_engine",),
     ),
     Mutant(
-        "W_1 transposed", "λ, fused engine", KERNELS,
+        "W_1 transposed", "λ, fused engine", STEPS,
         "component += p.theta[row + i] *",
         "component += p.theta[p.weights[0] + i * p.widths[0] + j] *",
         (TRAINED,),
     ),
     Mutant(
-        "W_1 transposed", "trace, fused engine", KERNELS,
+        "W_1 transposed", "trace, fused engine", LOOPS,
         "first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
         "first_weight[number, j, i] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
         (TRACED,),
@@ -147,7 +150,7 @@ MUTANTS = [
         (TRACED,),
     ),
     Mutant(
-        "W_1 transposed", "slopes of regions", "geometry/regions.py",
+        "W_1 transposed", "slopes of regions", "geometry/regions/patterns.py",
         "    gradient = np.ones((len(patterns), 1))",
         "    weights[0] = None if weights[0] is None else weights[0].T\n    gradient = np.ones((len(patterns), 1))",
         ("geometry/test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[trained]",),
@@ -171,16 +174,19 @@ MUTANTS = [
         (NORMALISED,),
     ),
     Mutant(
-        "biases aliased", "initial bias, fused engine", KERNELS, "initial = b_1.copy()", "initial = b_1", (TRAINED,)
+        "biases aliased", "initial bias, fused engine", LOOPS, "initial = b_1.copy()", "initial = b_1", (TRAINED,)
     ),
     Mutant(
-        "biases aliased", "bias before an epoch, fused engine", KERNELS, "reference = b_1.copy()", "reference = b_1", (TRAINED,)
+        "biases aliased", "bias before an epoch, fused engine", LOOPS, "reference = b_1.copy()", "reference = b_1", (TRAINED,)
     ),
     Mutant(
-        "biases aliased", "initial bias, stacked engine", STACK, "initial=bias.clone()", "initial=bias", (STACKED,)
+        "biases aliased", "initial bias, stacked engine", STACK_STATE, "initial=bias.clone()", "initial=bias", (STACKED,)
     ),
     Mutant(
-        "biases aliased", "bias before an epoch, stacked engine", STACK, "reference=bias.clone()", "reference=bias", (STACKED,)
+        "biases aliased", "bias before an epoch, stacked engine", STACK_STATE,
+        "reference=bias.clone()",
+        "reference=bias",
+        (STACKED,),
     ),
     Mutant(
         "biases aliased", "network watched for Assumption 1", "theory/assumption.py",
@@ -213,7 +219,7 @@ MUTANTS = [
         (TRAINED,),
     ),
     Mutant(
-        "averaged before norms", "update sum, fused engine", KERNELS,
+        "averaged before norms", "update sum, fused engine", LOOPS,
         "row[4] = path",
         "row[4] = np.sqrt(np.sum((b_1 - reference) ** 2))",
         ("training/test_engines.py::test_statistics_are_what_their_names_say[few points, square first layer]",),
@@ -243,13 +249,13 @@ MUTANTS = [
         ("theory/test_published.py::test_averaged_first_is_the_path_of_the_mean_bias[2]",),
     ),
     Mutant(
-        "no ReLU mask", "last hidden layer, fused engine", KERNELS,
+        "no ReLU mask", "last hidden layer, fused engine", AFFINE,
         "delta[a + j] = theta[weight + j] if h[a + j] > 0 else nought",
         "delta[a + j] = theta[weight + j]",
         (TRAINED,),
     ),
     Mutant(
-        "no ReLU mask", "hidden layers before the last, fused engine", KERNELS,
+        "no ReLU mask", "hidden layers before the last, fused engine", AFFINE,
         "count += np.uintp(h[a + j] > 0)",
         "count += one",
         (TRAINED,),
@@ -271,7 +277,7 @@ MUTANTS = [
         (STACKED,),
     ),
     Mutant(
-        "no ReLU mask", "slopes of regions", "geometry/regions.py",
+        "no ReLU mask", "slopes of regions", "geometry/regions/patterns.py",
         "gradient = gradient * mask",
         "gradient = gradient * np.ones_like(mask)",
         ("geometry/test_regions.py::test_a_square_first_layer_and_a_width_of_several_bytes[identity]",),
@@ -301,7 +307,7 @@ MUTANTS = [
         (LEMMA_1_THINNED,),
     ),
     Mutant(
-        "no Dropout mask", "fused engine", KERNELS,
+        "no Dropout mask", "fused engine", STEPS,
         "p.activation[a + j] = 0",
         "pass",
         ("training/test_engines.py::test_fused_agrees_with_reference_over_600_steps[dropout]",),
@@ -310,7 +316,7 @@ MUTANTS = [
         "no Dropout mask", "stacked engine", STACK,
         "thin(stack.rest, rest, kept)",
         "pass",
-        ("training/test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps[cpu-dropout]",),
+        (f"{AGREES}[cpu-dropout]",),
     ),
     Mutant(
         "infeasible read as a bound", "distance to the column space", "geometry/pursuit.py",
@@ -338,13 +344,13 @@ MUTANTS = [
         ("geometry/test_pursuit.py::test_without_columns_only_nothing_can_be_made",),
     ),
     Mutant(
-        "infeasible read as a bound", "status of a region", "geometry/regions.py",
+        "infeasible read as a bound", "status of a region", "geometry/regions/bounds.py",
         "[Status.BOUNDED, Status.INFEASIBLE, Status.UNDECIDED]",
         "[Status.BOUNDED, Status.BOUNDED, Status.UNDECIDED]",
         ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
     Mutant(
-        "infeasible read as a bound", "bound of a region", "geometry/regions.py",
+        "infeasible read as a bound", "bound of a region", "geometry/regions/bounds.py",
         "bound[part] = xi * solutions.value",
         "bound[part] = xi * np.nan_to_num(solutions.value)",
         ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from bthcheck.geometry.float64 import float64_copy
 from bthcheck.geometry.lipschitz import first_layer_gradients
-from bthcheck.geometry.regions import float64_copy, hidden_widths
+from bthcheck.geometry.regions import hidden_widths
 from bthcheck.networks import Network
 from bthcheck.training import fused
 

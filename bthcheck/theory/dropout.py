@@ -24,7 +24,9 @@ import torch
 from torch import Tensor
 
 from bthcheck.checks import positive_int
-from bthcheck.geometry.regions import activation_patterns, chunks, float64_copy, hidden_widths, in_float64, kronecker, unpacked
+from bthcheck.geometry.float64 import float64_copy, in_float64
+from bthcheck.geometry.regions import activation_patterns, hidden_widths, kronecker, unpacked
+from bthcheck.geometry.regions.patterns import chunks
 from bthcheck.networks import MLP, Network
 from bthcheck.training import fused
 from bthcheck.training.runs import load_parameters

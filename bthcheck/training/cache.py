@@ -25,36 +25,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from bthcheck.checks import writable_folder
+from bthcheck.training import code
 from bthcheck.training.runs import Run, RunResult
 
 SCHEMA = 1
 _POLL_SECONDS = 0.05
 _DEADLINE_SECONDS = 3600.0
-# Modules whose text decides a run's numbers.
-_CODE = (
-    "tasks.py",
-    "datasets/__init__.py",
-    "datasets/embedded.py",
-    "datasets/full.py",
-    "networks.py",
-    "geometry/__init__.py",
-    "geometry/lipschitz.py",
-    "training/statistics.py",
-    "training/streams.py",
-    "training/runs.py",
-    "training/reference.py",
-    "training/memory.py",
-    "training/precision.py",
-    "training/fused/__init__.py",
-    "training/fused/compiling.py",
-    "training/fused/convolutions.py",
-    "training/fused/steps.py",
-    "training/fused/engine.py",
-    "training/stacked/__init__.py",
-    "training/stacked/engine.py",
-    "training/stacked/layers.py",
-    "training/stacked/graphs.py",
-)
 _LIBRARIES = ("numpy", "torch", "numba")
 
 Train = Callable[[Sequence[Run]], list[RunResult]]
@@ -85,7 +61,7 @@ def run_key(run: Run, engine: str, device: str) -> str:
         "seed": run.seed,
         "engine": engine,
         "device": device.split(":")[0],
-        "code": _code_digest(),
+        "code": code.digest(f"bthcheck.training.{engine}"),
         "libraries": _library_versions(),
     }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
@@ -94,15 +70,6 @@ def run_key(run: Run, engine: str, device: str) -> str:
 @functools.cache
 def _library_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
-
-
-@functools.cache
-def _code_digest() -> str:
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for name in _CODE:
-        digest.update((package / name).read_bytes())
-    return digest.hexdigest()
 
 
 class RunCache:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from bthcheck.experiments import Experiment
+from bthcheck.experiments.definition import Experiment
 from bthcheck.networks import Network, architecture
 from bthcheck.tasks import Task
 from bthcheck.training.runs import RunResult, load_parameters

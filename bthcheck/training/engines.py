@@ -10,7 +10,7 @@ import xarray as xr
 
 from bthcheck.checks import one_of, positive_int
 from bthcheck.choices import ENGINES, available_threads, check_device
-from bthcheck.experiments import Experiment
+from bthcheck.experiments.definition import Experiment
 from bthcheck.training import fused, reference, stacked
 from bthcheck.training.cache import Observer, RunCache, Train, obtain
 from bthcheck.training.dataset import assemble

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bthcheck.experiments import Experiment, Setting
+from bthcheck.experiments.definition import Experiment, Setting
 from bthcheck.networks import MLP, Network
 from bthcheck.tasks import Data
 from bthcheck.training.streams import kept_neurons, sampling_order, stream, weight_seed

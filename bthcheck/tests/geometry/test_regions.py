@@ -13,7 +13,8 @@ from bthcheck.evidence.search import examples
 from bthcheck.experiments import REGIONS
 from bthcheck.geometry import lipschitz, regions
 from bthcheck.geometry.pursuit import BasisPursuit
-from bthcheck.geometry.regions import Status
+from bthcheck.geometry.regions import Status, patterns
+from bthcheck.geometry.regions import plane as plane_module
 from bthcheck.networks import CNN, MLP, Network
 from bthcheck.training.streams import stream
 
@@ -249,8 +250,9 @@ def test_batches_do_not_change_the_result(monkeypatch):
     network, x_train = MLP((3, 8, 6, 1), "trained").build(seed=2), normal(80, 3)
     whole = plane(network, x_train)
     assert float(whole.tolerance.max()) < 1e-12 < 1e-3 < float(whole.bound.median())
-    monkeypatch.setattr(regions, "_BATCH", 130)
-    monkeypatch.setattr(regions, "_CHUNK", 100)
+    monkeypatch.setattr(patterns, "BATCH", 130)
+    monkeypatch.setattr(plane_module, "BATCH", 130)
+    monkeypatch.setattr(patterns, "_CHUNK", 100)
     parts = plane(network, x_train)
     assert whole.sizes == parts.sizes
     for name in whole.data_vars:

@@ -11,14 +11,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bthcheck import figures
 from bthcheck.harness.claims import Claim, Evidence
-from bthcheck.harness.session import Channel, RunLog
-from bthcheck.report import write
 from bthcheck.report.numbers import count, effect, number, p_value
+from bthcheck.report.page import write
 from bthcheck.report.terminal import table
-from bthcheck.tasks import CorruptedImages
-from bthcheck.training.streams import stream
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
@@ -42,18 +38,16 @@ def report(tmp_path, blocks):
     crashed = {"claim": {"id": "T3", "statement": "It crashes", "source": "Fig. 9", "scope": "", "kind": "trend"}}
     rows.insert(0, {**crashed, "verdict": None, "status": "crashed", "reason": "worker 'gw0' crashed", "findings": [],
                     "figures": [], "notes": [], "tables": [], "nodeid": "claims/t.py::test_3", "seconds": 0.0})  # fmt: skip
-    (tmp_path / "channel").mkdir()
-    channel = Channel(tmp_path / "channel")
-    RunLog(channel, "sinusoids").finish(None, "a", True, 1.5)
-    channel.log(
-        "experiment", name="sinusoids", engine="fused", device="cpu", diverged=0,
-        configuration={
+    experiment = {
+        "name": "sinusoids", "engine": "fused", "device": "cpu", "diverged": 0,
+        "configuration": {
             "levels": [0.25, 1.0], "vary": "frequency", "seeds": [0, 1], "training": {"epochs": 7, "dtype": "float32"}
         },
-    )  # fmt: skip
+    }  # fmt: skip
+    runs = {"from_cache": 0, "trained": 1, "training_seconds": 1.5}
     return write(
-        folder, rows, channel=channel, profile="laptop", placebo=False, baseline={"T2": "supported"}, seconds=12.3,
-        root=tmp_path, arguments=["claims", "-n", "4"],
+        folder, rows, experiments=[experiment], runs=runs, profile="laptop", placebo=False, baseline={"T2": "supported"},
+        seconds=12.3, root=tmp_path, arguments=["claims", "-n", "4"],
     )  # fmt: skip
 
 
@@ -142,39 +136,6 @@ def test_a_browser_shows_it_on_any_width(report, tmp_path):
         assert (pixels[:, -3:, :3] > 0.99).mean() > 0.98, width  # nothing runs off the right edge
 
 
-def test_figures_are_the_same_file_every_time(tmp_path, blocks):
-    values = blocks(np.random.default_rng(0).lognormal(size=(6, 4)))
-    for name in ("a", "b"):
-        figures.save(figures.violins(values, "frequency", log=True), tmp_path / f"{name}.svg")
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-
-
-def test_a_window_of_one_epoch_is_a_line(blocks):
-    values = blocks(np.ones((2, 3))).expand_dims(epoch=np.arange(1, 9)).transpose("frequency", "seed", "epoch")
-    (axes,) = figures.curves(values, "frequency", windows={"10 %": (3, 3), "end": (6, 8)}).axes
-    assert [line.get_xdata() for line in axes.lines[3:]] == [[3, 3]]
-    assert {text.get_text() for text in axes.texts} == {"10 %", "end"}
-
-
-def test_figures_survive_runs_that_diverged(tmp_path, blocks):
-    table = np.random.default_rng(0).lognormal(size=(6, 4))
-    table[2, 3] = np.inf
-    values = blocks(table)
-    curves = values.expand_dims(epoch=np.arange(1, 50)).transpose("frequency", "seed", "epoch")
-    for index, figure in enumerate(
-        [
-            figures.violins(values, "frequency", log=True),
-            figures.curves(curves, "frequency"),
-            figures.scatter(values, values, "frequency", xlabel="x", ylabel="y"),
-            figures.looseness({"a": table.ravel()}),
-            figures.compared({"a": values, "b": values.median("seed")}, "frequency", ylabel="y"),
-            figures.normal_scores({"a": np.zeros(5)}),
-        ]
-    ):
-        figures.save(figure, tmp_path / f"{index}.svg")
-        assert (tmp_path / f"{index}.svg").stat().st_size > 2000
-
-
 def test_numbers():
     assert (p_value(None), p_value(4.94e-13), p_value(1.0)) == ("", "4.9e-13", "1")
     assert (number(None), number(0.123456), number("x")) == ("–", "0.1235", "x")
@@ -193,17 +154,3 @@ def test_terminal_table_keeps_every_word(report, width):
         assert row["status"] in text
     assert "worker 'gw0' crashed" in text
     assert max(map(len, lines)) <= width
-
-
-def test_a_contact_sheet_marks_what_was_redrawn():
-    task = CorruptedImages(corruption=0.6, train=100, test=2)
-    labels = task.labels(stream(3, "data"))
-    figure = figures.contact_sheet(task, 3, count=20, columns=8)
-    shown = [axes for axes in figure.axes if axes.images]
-    assert len(shown) == 20
-    for index, axes in enumerate(shown):
-        assert axes.get_title() == task.classes[labels.used[index]]
-        assert bool(axes.patches) == labels.redrawn[index]
-        assert (axes.title.get_color() == "#b3261e") == (labels.used[index] != labels.clean[index])
-        assert np.array_equal(axes.images[0].get_array(), task.images()[index].transpose(1, 2, 0))
-    assert {bool(axes.patches) for axes in shown} == {True, False}

@@ -10,6 +10,7 @@ import torch
 from bthcheck.experiments import DROPOUT, TWO_CLUSTERS
 from bthcheck.geometry import regions
 from bthcheck.geometry.lipschitz import local_lipschitz
+from bthcheck.geometry.regions import patterns as pattern_module
 from bthcheck.networks import CNN, MLP
 from bthcheck.theory import dropout
 from bthcheck.theory.dropout import Steady
@@ -146,7 +147,7 @@ def test_the_condition_is_looked_at_in_pieces_alike(points, monkeypatch):
     network = random_network(6, 5)
     patterns = regions.activation_patterns(network, 2 * points)
     whole = dropout.covered(network, points[:5], patterns)
-    monkeypatch.setattr(regions, "_CHUNK", 1)
+    monkeypatch.setattr(pattern_module, "_CHUNK", 1)
     np.testing.assert_array_equal(dropout.covered(network, points[:5], patterns), whole)
 
 

@@ -13,12 +13,12 @@ import bthcheck
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import Sinusoid
-from bthcheck.training import engines, fused, reference, stacked
-from bthcheck.training.engines import resolve
-from bthcheck.training.fused import engine as fused_engine
-from bthcheck.training.fused import steps as kernels
+from bthcheck.training import fused, reference, stacked
+from bthcheck.training.fused import steps
+from bthcheck.training.fused.engine import points_of
+from bthcheck.training.fused.packing import Packed
 from bthcheck.training.runs import Run, load_parameters
-from bthcheck.training.stacked import engine
+from bthcheck.training.stacked import steps as stacked_steps
 from bthcheck.training.statistics import STATISTICS
 from bthcheck.training.streams import kept_neurons
 
@@ -172,7 +172,7 @@ def test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding(logit,
         f = 1 / (1 + Decimal(-logit).exp())
         right = f if label else 1 - f
         loss, slope, steep = -right.ln(), f - Decimal(label), f * (1 - f)
-    got = kernels.loss_at(True, logit, label)
+    got = steps.loss_at(True, logit, label)
     assert got[3] == pytest.approx(float(1 / right), rel=1e-12)
     for value, exact in zip(got, (loss, slope, steep), strict=False):
         assert value == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
@@ -275,14 +275,14 @@ def test_convolutions_of_any_shape_agree(kernel, pool):
 def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient(dropped):
     """As the limit of equal slopes."""
     run = Run(SMALL.replace(batch_size=5), 0.5, 0)
-    packed = fused_engine._Packed(run.network(), run.setting.network)
+    packed = Packed(run.network(), run.setting.network)
     program, update = packed.program, packed.update(5)
-    x, y, _, _ = fused_engine._points(run)
+    x, y, _, _ = points_of(run)
     points = np.array([3, 1, 4, 15, 9], np.int32)
-    y[points] = [kernels.forward(program, None, x, np.uintp(10 * point)) for point in points]
+    y[points] = [steps.forward(program, None, x, np.uintp(10 * point)) for point in points]
     before = program.theta.copy()
     kept = kept_neurons(0, 5, 106) if dropped else None
-    phi, epsilon, moved, loss, _ = kernels.step(program, None, update, x, y, points, 0.1, kept)
+    phi, epsilon, moved, loss, _ = steps.step(program, None, update, x, y, points, 0.1, kept)
     assert epsilon == moved == loss == 0
     assert np.array_equal(program.theta, before)
     network, z = run.network(), run.data().x_train[points.astype(int)]
@@ -359,7 +359,7 @@ def test_only_runs_alike_are_stacked():
 def test_large_data_are_passed_in_pieces(monkeypatch, place):
     runs = [Run(STACKS["convolutions"].replace(epochs=1, levels=(0.5,), seeds=(0,)), 0.5, 0)]
     whole = stacked.train(runs, place)[0]
-    monkeypatch.setattr(engine, "_ENTRIES_AT_ONCE", {"cpu": 3000, "cuda": 3000})
+    monkeypatch.setattr(stacked_steps, "ENTRIES_AT_ONCE", {"cpu": 3000, "cuda": 3000})
     pieces = stacked.train(runs, place)[0]
     for name in STATISTICS:
         np.testing.assert_allclose(pieces.statistics[name], whole.statistics[name], rtol=1e-12, err_msg=name)
@@ -397,113 +397,3 @@ def test_probing_leaves_a_stack_bit_identical(name, place):
         assert np.array_equal(a.parameters, b.parameters)
         assert np.array_equal(a.statistics["trajectory_length"], b.statistics["trajectory_length"])
         assert np.isfinite(a.statistics["lipschitz_mean"]).all()
-
-
-def test_a_run_does_not_depend_on_its_neighbours_or_on_threads():
-    experiment = SINUSOIDS.replace(epochs=20, seeds=range(6))
-    together = bthcheck.run(experiment, progress=False, threads=4)
-    alone = bthcheck.run(experiment.replace(levels=(0.75,), seeds=(4,)), progress=False, threads=1)
-    one = together.sel(frequency=0.75, seed=4)
-    for name in [*STATISTICS, "parameters"]:
-        assert np.array_equal(one[name], alone[name].isel(frequency=0, seed=0), equal_nan=True), name
-
-
-def test_levels_share_points_initial_weights_and_order():
-    low, high = (Run(SINUSOIDS, level, 7) for level in (0.25, 1.0))
-    assert torch.equal(low.data().x_train, high.data().x_train)
-    assert np.array_equal(low.order(), high.order())
-    for a, b in zip(low.network().parameters(), high.network().parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize("engine", ["fused", "reference"])
-def test_a_diverged_run_is_marked_and_infinite(engine):
-    experiment = SMALL.replace(learning_rate=3.0, vary="learning_rate", levels=(0.001, 3.0), seeds=(0,), epochs=5)
-    result = bthcheck.run(experiment, engine=engine, progress=False)
-    assert result.diverged.values.tolist() == [[False], [True]]
-    assert np.isinf(result.trajectory_length.sel(learning_rate=3.0).isel(epoch=-1)).all()
-    assert np.isfinite(result.trajectory_length.sel(learning_rate=0.001)).all()
-    assert float(result.trajectory_length.mean("epoch").isel(learning_rate=1, seed=0)) == np.inf
-    assert result.trajectory_length.sum("epoch").coords["diverged"].values.tolist() == [[False], [True]]
-
-
-def test_dataset_is_labelled_and_survives_a_file(tmp_path):
-    result = bthcheck.run(SMALL.replace(levels=(0.25, 0.5), seeds=(0, 5)), progress=False)
-    assert dict(result.sizes) == {"frequency": 2, "seed": 2, "epoch": 6, "parameter": 2507}
-    assert result.trajectory_length.dims == ("frequency", "seed", "epoch")
-    assert result.attrs["steps_per_epoch"] == 100
-    assert result.attrs["lipschitz_every"] == 2
-    for name in [*STATISTICS, "learning_rate"]:
-        assert result[name].attrs["long_name"]
-        assert result[name].attrs["units"]
-    assert np.isnan(result.lipschitz_mean.sel(epoch=3)).all()
-    assert result.bthcheck.configuration["task"]["train"] == 100
-    result.to_netcdf(tmp_path / "runs.nc", engine="scipy")
-    import xarray as xr
-
-    with xr.open_dataset(tmp_path / "runs.nc", engine="scipy") as back:
-        xr.testing.assert_identical(back.load().drop_vars("diverged"), result.drop_vars("diverged"))
-        network = back.bthcheck.weights(0.5, 5)
-    assert torch.equal(network.first.bias, result.bthcheck.weights(0.5, 5).first.bias)
-
-
-def test_levels_may_be_architectures():
-    kinds = SMALL.replace(vary="first_layer", levels=("identity", "trained"), seeds=(0,), epochs=1)
-    result = bthcheck.run(kinds, progress=False)
-    assert result.sizes["parameter"] == 2507 + 100
-    for kind in kinds.levels:
-        alone = bthcheck.run(kinds.replace(levels=(kind,)), progress=False)
-        one, other = (ds.bthcheck.weights(kind, 0).state_dict() for ds in (result, alone))
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[name], other[name]) for name in one)
-    assert "first.weight" in one
-
-
-def test_a_level_may_be_a_whole_network():
-    networks = {"wide": MLP((10, 10, 12, 1)), "narrow": MLP((10, 10, 3, 1))}
-    experiment = SMALL.replace(vary="network", levels=("narrow", "wide"), network=networks, seeds=(0, 1), epochs=2)
-    result = bthcheck.run(experiment, progress=False)
-    assert dict(result.sizes) == {"network": 2, "seed": 2, "epoch": 2, "parameter": 10 + 132 + 13}
-    assert result.bthcheck.weights("narrow", 1).layers()[1][0].shape == (3, 10)
-    assert result.bthcheck.weights("wide", 0).layers()[1][0].shape == (12, 10)
-    assert result.bthcheck.task("wide") == experiment.task
-    alone = bthcheck.run(experiment.replace(levels=("wide",)), engine="reference", progress=False)
-    np.testing.assert_allclose(result.train_loss.sel(network="wide"), alone.train_loss.sel(network="wide"), rtol=1e-9)
-    assert bthcheck.run(SMALL.replace(levels=(0.5,), seeds=(0,)), progress=False).bthcheck.task(0.5).frequency == 0.5
-
-
-def test_auto_is_fused_where_it_can_be(monkeypatch):
-    assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is fused
-    assert resolve([Run(STACKS["convolutions"], 0.5, 0)])[0] is fused
-    monkeypatch.setattr(engines, "check_device", lambda device: None)
-    assert resolve([Run(SMALL, 0.5, 0)], device="cuda")[0] is stacked
-    with pytest.raises(ValueError, match="engine 'fused' runs on the cpu, got device='cuda'"):
-        resolve([Run(SMALL, 0.5, 0)], "fused", "cuda")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"engine": "warp"}, "engine must be one of 'auto', 'fused', 'stacked', 'reference', got 'warp'"),
-        ({"device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
-        ({"device": "cuda:x"}, "device must be"),
-        ({"device": "cuda:99"}, "device 'cuda:99' is not available"),
-        ({"threads": 0}, "threads must be a whole number of at least 1"),
-    ],
-)
-def test_what_cannot_be_done_is_said_before_training(arguments, message, monkeypatch):
-    monkeypatch.setattr(fused, "train", lambda *a: pytest.fail("it trained"))
-    monkeypatch.setattr(reference, "train", lambda *a: pytest.fail("it trained"))
-    with pytest.raises(ValueError, match=message):
-        bthcheck.run(SMALL, progress=False, **arguments)
-
-
-def test_trace_refuses_more_steps_than_there_are():
-    with pytest.raises(ValueError, match="steps must be at most the 600 steps of the experiment, got 601"):
-        bthcheck.trace(SMALL, 0.5, 0, 601)
-
-
-def test_reference_agrees_with_itself_on_another_device(place):
-    experiment = SMALL.replace(levels=(0.5,), seeds=(0,), epochs=2)
-    cpu, there = (bthcheck.run(experiment, device=device, engine="reference", progress=False) for device in ("cpu", place))
-    np.testing.assert_allclose(there.trajectory_length, cpu.trajectory_length, rtol=1e-9)

@@ -1,20 +1,15 @@
 """Engine "fused": one Numba program trains one run with all statistics, no Python in the step loop.
 
-This is the Python side: it packs a network into what `bthcheck.training.fused.steps` works on, and back.
+This is the Python side: it packs a network into what `bthcheck.training.fused.loops` works on, and back.
 """
 
-import math
 import time
 
 import numpy as np
-import torch
 
-from bthcheck.networks import CNN, MLP, Architecture, Network
-from bthcheck.training.fused import convolutions
-from bthcheck.training.fused import steps as kernels
-from bthcheck.training.fused.compiling import aligned_zeros, padded
-from bthcheck.training.fused.convolutions import Convolutions
-from bthcheck.training.fused.steps import Program
+from bthcheck.networks import CNN, MLP, Network
+from bthcheck.training.fused import loops
+from bthcheck.training.fused.packing import Packed
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
 from bthcheck.training.statistics import STATISTICS, mark_divergence
 
@@ -36,10 +31,10 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     start = time.perf_counter()
     training = run.setting.training
     network = run.network()
-    packed = _Packed(network, run.setting.network)
+    packed = Packed(network, run.setting.network)
     table = np.full((training.rows, len(STATISTICS)), np.nan)
-    x_train, y_train, x_test, y_test = _points(run)
-    kernels.train(
+    x_train, y_train, x_test, y_test = points_of(run)
+    loops.train(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
         run.order(), run.kept(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
         np.array(training.probed()), table,
@@ -58,8 +53,8 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
     training, points = run.setting.training, run.setting.task.train
-    packed = _Packed(run.network(), run.setting.network)
-    x_train, y_train, _, _ = _points(run)
+    packed = Packed(run.network(), run.setting.network)
+    x_train, y_train, _, _ = points_of(run)
     order, kept = run.order(), run.kept()
     row = order.shape[1]
     sizes = [min(training.batch_size, row - first) for first in range(0, row, training.batch_size)]
@@ -74,7 +69,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         "point_lipschitz": np.empty((steps, points)),
         "lipschitz": np.zeros(steps),
     }
-    kernels.trace(
+    loops.trace(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, order.ravel(),
         None if kept is None else kept.reshape(order.size, -1), np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
     )  # fmt: skip
@@ -101,8 +96,8 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
     """
     network = run.network()
     load_parameters(network, parameters)
-    packed = _Packed(network, run.setting.network)
-    x_train, y_train, _, _ = _points(run)
+    packed = Packed(network, run.setting.network)
+    x_train, y_train, _, _ = points_of(run)
     steps = len(visits)
     arrays = {
         "phi": np.empty(steps),
@@ -110,7 +105,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
         "gradient": np.empty((steps, packed.program.first)),
         "lipschitz_after": np.empty(steps),
     }
-    kernels.follow(packed.program, packed.convolutions, x_train, y_train, visits, rate, *arrays.values())
+    loops.follow(packed.program, packed.convolutions, x_train, y_train, visits, rate, *arrays.values())
     return arrays
 
 
@@ -136,7 +131,7 @@ def watch(
     layers = network.layers()
     widths = (x.shape[1], *(len(bias) for _, bias in layers))
     first, output = "identity" if layers[0][0] is None else "trained", "sigmoid" if network.sigmoid else "identity"
-    packed = _Packed(network, MLP(widths, first, output))
+    packed = Packed(network, MLP(widths, first, output))
     steps, points = len(visits), len(y)
     n, n_1 = packed.program.inputs, packed.program.first
     arrays = {
@@ -148,73 +143,13 @@ def watch(
         "lowest": np.full(points, np.inf),
         "highest": np.zeros(points),
     }
-    kernels.watch(packed.program, x.ravel(), y, np.asarray(visits), kept, rate, *arrays.values())
+    loops.watch(packed.program, x.ravel(), y, np.asarray(visits), kept, rate, *arrays.values())
     packed.unpack()
     if packed.program.identity:
         arrays["first_weight"] = identities(steps + 1, n)
     return arrays
 
 
-class _Packed:
-    """A network's parameters in one vector, `views` of them in the order and shapes of ``Network.parameters()``."""
-
-    def __init__(self, network: Network, architecture: Architecture) -> None:
-        self.network = network
-        cnn = architecture if isinstance(architecture, CNN) else None
-        dtype = flat_parameters(network).dtype
-        shapes = [tuple(parameter.shape) for parameter in network.parameters()]
-        stored = [shape[::-1] for shape in shapes]  # affine weights are stored transposed
-        if cnn is not None:
-            stored[1], stored[3] = convolutions.kernel_shapes(cnn)
-        sizes = [math.prod(shape) for shape in stored]
-        starts = [int(start) for start in np.cumsum([0, *map(padded, sizes)])]
-        theta = aligned_zeros(starts[-1], dtype)
-        blocks = [theta[a : a + size].reshape(shape) for a, size, shape in zip(starts, sizes, stored, strict=False)]
-        self.views = [block.T for block in blocks]
-        if cnn is not None:  # what pads a kernel is left out
-            self.views[1] = blocks[1][..., : cnn.kernel]
-            self.views[3] = blocks[3][:, : math.prod(shapes[3][1:])]
-        for view, parameter in zip(self.views, network.parameters(), strict=True):
-            view[...] = parameter.detach().numpy().reshape(view.shape)
-
-        identity = network.layers()[0][0] is None
-        self.convolutions: Convolutions | None = None
-        if isinstance(architecture, MLP):
-            widths = list(architecture.widths)
-            layers = starts[:-1] if not identity else [0, *starts[:-1]]
-        else:
-            self.convolutions = convolutions.describe(architecture, starts[1:5], dtype)
-            widths = [architecture.inputs, shapes[5][1], architecture.hidden, 1]
-            layers = [0, starts[0], *starts[5:-1]]
-        hidden = np.cumsum([0, *map(padded, widths[1:-1])])
-        self.program = Program(
-            identity=identity,
-            sigmoid=network.sigmoid,
-            inputs=widths[0],
-            first=len(network.layers()[0][1]),
-            widths=np.array(widths, np.uintp),
-            weights=np.array(layers[::2], np.uintp),
-            biases=np.array(layers[1::2], np.uintp),
-            hidden=hidden.astype(np.uintp),
-            theta=theta,
-            activation=aligned_zeros(int(hidden[-1]), dtype),
-            delta=aligned_zeros(int(hidden[-1]), dtype),
-            active=np.zeros(hidden[-1], np.uintp),
-            counts=np.zeros(len(widths), np.uintp),
-        )
-
-    def update(self, batch_size: int) -> np.ndarray | None:
-        """Return room for the update of a batch; a batch of one needs none."""
-        theta = self.program.theta
-        return None if batch_size == 1 else aligned_zeros(len(theta), theta.dtype)
-
-    def unpack(self) -> None:
-        """Write the vector back into the network."""
-        with torch.no_grad():
-            for view, parameter in zip(self.views, self.network.parameters(), strict=True):
-                parameter.copy_(torch.from_numpy(view.reshape(parameter.shape)))
-
-
-def _points(run: Run) -> tuple[np.ndarray, ...]:
+def points_of(run: Run) -> tuple[np.ndarray, ...]:
     """The data as flat arrays in the run's type."""
     return tuple(tensor.to(run.dtype).numpy().ravel() for tensor in run.data())

@@ -1,0 +1,33 @@
+"""Conditions that a claim rests on and does not state, such as that every run has fit its data."""
+
+import numpy as np
+import xarray as xr
+
+from bthcheck.evidence.findings import CONDITION, Finding, Verdict
+
+
+def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int = 1) -> Finding:
+    """State the condition that every run has a training loss below `threshold` in its last epochs; unmet, it decides nothing.
+
+    Parameters
+    ----------
+    loss : (level, "seed", "epoch")
+    epochs : how many at the end count, of which the largest loss must be below: those of a claim's window
+    """
+    final = loss.isel(epoch=slice(-epochs, None)).max("epoch", skipna=False)
+    when = "after the last epoch" if epochs == 1 else f"in each of the last {epochs} epochs"
+    fit = (final < threshold).values  # NaN is not
+    worst = final.fillna(np.inf).argmax(...)
+    largest = final.isel(worst)
+    where = ", ".join(f"{dim} {largest[dim].item()}" for dim in final.dims)
+    return Finding(
+        quantity=quantity,
+        test=CONDITION,
+        verdict=Verdict.SUPPORTED if fit.all() else Verdict.INCONCLUSIVE,
+        reason=(
+            f"{int(fit.sum())} of {fit.size} runs have a training loss below {threshold:.3g} {when};"
+            f" the largest is {float(largest):.3g} ({where})"
+        ),
+        statistic=("largest loss", float(largest)),
+        cases=int(fit.size),
+    )

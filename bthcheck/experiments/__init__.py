@@ -1,0 +1,23 @@
+"""What is trained: a task, levels to compare, a network, how it is trained, and the seeds it is repeated with."""
+
+from bthcheck.experiments.definition import DROPOUTS, DTYPES, RESHAPING, SAMPLINGS, Experiment, Setting, Training
+from bthcheck.experiments.paper import (
+    BATCH_SIZE,
+    CORRUPTED_CIFAR,
+    CORRUPTED_CIFAR_SMALL,
+    DROPOUT,
+    DROPOUT_DEPTH,
+    DROPOUT_WIDTH,
+    MNIST_ARCHITECTURES,
+    MNIST_ARCHITECTURES_SMALL,
+    REGIONS,
+    SINUSOIDS,
+    TWO_CLUSTERS,
+)
+from bthcheck.experiments.profiles import at_profile
+
+__all__ = [
+    "BATCH_SIZE", "CORRUPTED_CIFAR", "CORRUPTED_CIFAR_SMALL", "DROPOUT", "DROPOUTS", "DROPOUT_DEPTH", "DROPOUT_WIDTH", "DTYPES",
+    "MNIST_ARCHITECTURES", "MNIST_ARCHITECTURES_SMALL", "REGIONS", "RESHAPING", "SAMPLINGS", "SINUSOIDS", "TWO_CLUSTERS",
+    "Experiment", "Setting", "Training", "at_profile",
+]  # fmt: skip

@@ -1,0 +1,31 @@
+"""Figures of the images that are learned."""
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from bthcheck.figures.style import style
+from bthcheck.tasks import CorruptedImages
+from bthcheck.training.streams import stream
+
+
+def contact_sheet(task: CorruptedImages, seed: int, count: int = 24, columns: int = 8) -> Figure:
+    """Draw the first training images with the labels that a seed trains with, a thick frame around those that were redrawn."""
+    images, labels, names = task.images()[:count], task.labels(stream(seed, "data")), task.classes
+    rows = -(-len(images) // columns)
+    height = 0.95 * rows + 0.45
+    with style():
+        figure = Figure(figsize=(0.75 * columns, height))
+        figure.subplots_adjust(left=0.01, right=0.99, bottom=0.3 / height, top=1 - 0.18 / height, hspace=0.45, wspace=0.1)
+        for axes in figure.subplots(rows, columns, squeeze=False).flat:
+            axes.set_axis_off()
+        for axes, image, redrawn, used, clean in zip(
+            figure.axes, images, labels.redrawn, labels.used, labels.clean, strict=False
+        ):
+            axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            color = "0.2" if not redrawn else "#8a5a00" if used == clean else "#b3261e"
+            axes.set_title(names[used], fontsize=7, color=color, pad=2, fontweight="bold" if used != clean else "normal")
+            if redrawn:
+                axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, color=color, linewidth=3))
+        legend = "red: redrawn and wrong; brown: redrawn and right by chance; no frame: as in the data set"
+        figure.text(0.01, 0.02, legend, fontsize=8)
+        return figure

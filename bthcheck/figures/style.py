@@ -1,0 +1,51 @@
+"""How all figures are drawn, and what they have in common: size, legend, the number of points of a curve, the file."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.hashsalt": "bthcheck",  # the same figure is the same file
+}
+_POINTS = 160  # drawn of each curve; more is only weight in the report
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG, the same bytes for the same figure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with style():
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def style(**changes: Any) -> AbstractContextManager[None]:
+    """Draw as all figures of a report are drawn, but for some of Matplotlib's settings, dots in their names as underscores."""
+    return matplotlib.rc_context(_STYLE | {name.replace("_", "."): value for name, value in changes.items()})
+
+
+def blank() -> tuple[Figure, Axes]:
+    """Return an empty figure with one pair of axes."""
+    figure = Figure(figsize=(5.6, 3.3))
+    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.15, top=0.92)  # laying out by measuring takes thrice as long
+    return figure, figure.subplots()
+
+
+def thinned(size: int) -> np.ndarray:
+    """Return which of `size` points of a curve are drawn."""
+    return np.unique(np.linspace(0, size - 1, min(size, _POINTS)).round().astype(int))
+
+
+def legend(axes: Axes) -> None:
+    """Name what is labelled, if anything is."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)

@@ -1,0 +1,148 @@
+"""Fixtures: the device, the paper's experiments as the command line asks for them, and where a claim presents its evidence."""
+
+import json
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bthcheck.choices import cuda_count, share_of_devices
+from bthcheck.harness.session import RunLog
+from bthcheck.harness.settings import worker_number
+from bthcheck.harness.stash import EVIDENCE, SETTINGS, claim_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bthcheck.experiments import Experiment
+    from bthcheck.harness.claims import Evidence
+
+_EXAMPLES = {"quick": 100, "laptop": 150, "paper": 4000}
+_NETWORKS = {"quick": 2, "laptop": 3, "paper": 10}
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    """The device to train on. With ``--device cuda`` on several GPUs, each worker has its share."""
+    chosen = pytestconfig.getoption("device")
+    if chosen != "cuda":
+        return chosen
+    return share_of_devices(chosen, worker_number(pytestconfig), cuda_count())
+
+
+@pytest.fixture(scope="session")
+def train(pytestconfig: pytest.Config, device: str) -> "Callable[[Experiment], xr.Dataset]":
+    """A function that trains an experiment as the command line asks and returns its Dataset."""
+    settings = pytestconfig.stash[SETTINGS]
+
+    def train_experiment(experiment: "Experiment") -> "xr.Dataset":
+        from bthcheck.experiments import at_profile
+        from bthcheck.training.engines import resolve, run
+        from bthcheck.training.runs import Run
+
+        engine = pytestconfig.getoption("engine")
+        try:  # what cannot be trained is refused in a sentence, before anything is
+            sized = at_profile(experiment, settings.profile)
+            if settings.seeds:
+                sized = sized.replace(seeds=settings.seeds)
+            resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device)
+            Run(sized, sized.levels[0], sized.seeds[0]).data()
+        except ValueError as error:
+            pytest.fail(str(error), pytrace=False)
+        try:
+            dataset = run(
+                sized,
+                device=device,
+                engine=engine,
+                cache=settings.cache,
+                progress=RunLog(settings.channel, sized.name),
+                threads=settings.threads,
+            )
+        except MemoryError as error:
+            pytest.fail(str(error), pytrace=False)
+        settings.channel.log(
+            "experiment", name=sized.name, configuration=json.loads(sized.to_json()),
+            engine=dataset.attrs["engine"], device=dataset.attrs["device"],
+            diverged=int(dataset.coords["diverged"].sum()),
+        )  # fmt: skip
+        return dataset
+
+    return train_experiment
+
+
+@pytest.fixture(scope="session")
+def sinusoids(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
+    """The sinusoid experiment, Figures 1a–c and 2a–b of the paper."""
+    from bthcheck.experiments import SINUSOIDS
+
+    return train(SINUSOIDS)
+
+
+@pytest.fixture(scope="session")
+def corrupted_cifar(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
+    """Airplane against dog with corrupted labels, Figures 1d–f and 2c of the paper."""
+    from bthcheck.experiments import CORRUPTED_CIFAR
+
+    return train(CORRUPTED_CIFAR)
+
+
+@pytest.fixture(scope="session")
+def mnist_architectures(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
+    """A CNN and an MLP on MNIST 3 against 6, from the paper's appendix."""
+    from bthcheck.experiments import MNIST_ARCHITECTURES
+
+    return train(MNIST_ARCHITECTURES)
+
+
+@pytest.fixture(scope="session")
+def batch_sizes(train: "Callable[[Experiment], xr.Dataset]") -> "dict[int, xr.Dataset]":
+    """The sinusoids in minibatches of 16 and of 32, from the paper's appendix."""
+    return _batch_sizes(train, scaled=False)
+
+
+@pytest.fixture(scope="session")
+def scaled_batch_sizes(train: "Callable[[Experiment], xr.Dataset]") -> "dict[int, xr.Dataset]":
+    """The same with the learning rate times the batch size, which makes an epoch move the weights as far as without batches."""
+    return _batch_sizes(train, scaled=True)
+
+
+def _batch_sizes(train: "Callable[[Experiment], xr.Dataset]", scaled: bool) -> "dict[int, xr.Dataset]":
+    from bthcheck.experiments import BATCH_SIZE
+
+    datasets = {}
+    for size in (16, 32):
+        rate = BATCH_SIZE.training.learning_rate * (size if scaled else 1)
+        name = f"{BATCH_SIZE.name} {size}{', scaled rate' if scaled else ''}"
+        datasets[size] = train(BATCH_SIZE.replace(name=name, batch_size=size, learning_rate=rate))
+    return datasets
+
+
+@pytest.fixture(scope="session")
+def max_examples(pytestconfig: pytest.Config) -> int:
+    """How many networks a search for a counterexample generates."""
+    return _EXAMPLES[pytestconfig.getoption("profile")]
+
+
+@pytest.fixture(scope="session")
+def max_networks(pytestconfig: pytest.Config) -> int:
+    """How many trained networks a claim surveys that takes each of them apart, in the order of their seeds."""
+    return _NETWORKS[pytestconfig.getoption("profile")]
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> "Evidence":
+    """Where a claim's test presents what it found; see `bthcheck.harness.claims.Evidence`."""
+    from bthcheck.harness.claims import Evidence
+
+    claim = claim_of(request.node)
+    if claim is None:
+        raise pytest.UsageError(f"{request.node.nodeid} uses evidence but is not marked with bthcheck.claim")
+    settings = pytestconfig.stash[SETTINGS]
+    generator = None
+    if settings.placebo:
+        import numpy as np
+
+        generator = np.random.default_rng(zlib.crc32(claim.id.encode()))
+    request.node.stash[EVIDENCE] = presented = Evidence(claim, settings.results, generator)
+    return presented

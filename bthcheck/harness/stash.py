@@ -1,0 +1,18 @@
+"""Where pytest keeps what is ours: the settings of a session, and what a claim's test has presented."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from bthcheck.harness.claims import Claim, Evidence
+    from bthcheck.harness.settings import Settings
+
+SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
+EVIDENCE: "pytest.StashKey[Evidence]" = pytest.StashKey()
+
+
+def claim_of(item: pytest.Item) -> "Claim | None":
+    """Return the claim that a test is the test of, or None."""
+    marker = item.get_closest_marker("claim")
+    return None if marker is None else marker.args[0]

@@ -1,0 +1,82 @@
+"""The HTML report: one file that opens offline, with a JSON file of the same records beside it."""
+
+import base64
+import datetime
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bthcheck.report.environment import describe
+from bthcheck.report.numbers import count, effect, number, p_value
+from bthcheck.report.records import headline
+
+
+def write(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    *,
+    experiments: list[dict[str, Any]],
+    runs: dict[str, Any],
+    profile: str,
+    placebo: bool,
+    baseline: dict[str, str],
+    seconds: float,
+    root: Path,
+    arguments: list[str],
+) -> Path:
+    """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
+
+    Parameters
+    ----------
+    rows : one a claim, as from `bthcheck.report.records.row`, in the order in which they are shown
+    experiments : what was trained, one entry an experiment
+    runs : how many came from the cache, how many were trained, and how long that took
+    baseline : claim id → verdict on record
+    seconds : time the session took
+    root : the project, for its commit
+    arguments : what pytest was called with
+    """
+    records = {
+        "profile": profile,
+        "placebo": placebo,
+        "command": shlex.join(["pytest", *arguments]),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "runs": runs,
+        "environment": describe(root),
+        "experiments": experiments,
+        "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in rows],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "records.json").write_text(json.dumps(records, indent=1, ensure_ascii=False), encoding="utf-8")
+    path = folder / "index.html"
+    path.write_text(render(records, folder), encoding="utf-8")
+    return path
+
+
+def render(records: dict[str, Any], folder: Path) -> str:
+    """Return the report as HTML; figures are read from `folder` and become part of it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bthcheck.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
+    environment.globals["figure"] = lambda path: _data_uri(folder / path)
+    return environment.get_template("template.html").render(records)
+
+
+def _slug(status: str) -> str:
+    return status.replace(" ", "-")
+
+
+def _data_uri(path: Path) -> str:
+    """Return an SVG file as a URI that holds it; empty if the file is gone."""
+    if not path.exists():
+        return ""
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")

@@ -1,0 +1,60 @@
+"""Figures of statistics and images: reproducible files, and nothing lost to values that are not finite."""
+
+import os
+import shutil
+
+import numpy as np
+
+from bthcheck import figures
+from bthcheck.tasks import CorruptedImages
+from bthcheck.training.streams import stream
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
+
+
+def test_figures_are_the_same_file_every_time(tmp_path, blocks):
+    values = blocks(np.random.default_rng(0).lognormal(size=(6, 4)))
+    for name in ("a", "b"):
+        figures.save(figures.violins(values, "frequency", log=True), tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_a_window_of_one_epoch_is_a_line(blocks):
+    values = blocks(np.ones((2, 3))).expand_dims(epoch=np.arange(1, 9)).transpose("frequency", "seed", "epoch")
+    (axes,) = figures.curves(values, "frequency", windows={"10 %": (3, 3), "end": (6, 8)}).axes
+    assert [line.get_xdata() for line in axes.lines[3:]] == [[3, 3]]
+    assert {text.get_text() for text in axes.texts} == {"10 %", "end"}
+
+
+def test_figures_survive_runs_that_diverged(tmp_path, blocks):
+    table = np.random.default_rng(0).lognormal(size=(6, 4))
+    table[2, 3] = np.inf
+    values = blocks(table)
+    curves = values.expand_dims(epoch=np.arange(1, 50)).transpose("frequency", "seed", "epoch")
+    for index, figure in enumerate(
+        [
+            figures.violins(values, "frequency", log=True),
+            figures.curves(curves, "frequency"),
+            figures.scatter(values, values, "frequency", xlabel="x", ylabel="y"),
+            figures.looseness({"a": table.ravel()}),
+            figures.compared({"a": values, "b": values.median("seed")}, "frequency", ylabel="y"),
+            figures.normal_scores({"a": np.zeros(5)}),
+        ]
+    ):
+        figures.save(figure, tmp_path / f"{index}.svg")
+        assert (tmp_path / f"{index}.svg").stat().st_size > 2000
+
+
+def test_a_contact_sheet_marks_what_was_redrawn():
+    task = CorruptedImages(corruption=0.6, train=100, test=2)
+    labels = task.labels(stream(3, "data"))
+    figure = figures.contact_sheet(task, 3, count=20, columns=8)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 20
+    for index, axes in enumerate(shown):
+        assert axes.get_title() == task.classes[labels.used[index]]
+        assert bool(axes.patches) == labels.redrawn[index]
+        assert (axes.title.get_color() == "#b3261e") == (labels.used[index] != labels.clean[index])
+        assert np.array_equal(axes.images[0].get_array(), task.images()[index].transpose(1, 2, 0))
+    assert {bool(axes.patches) for axes in shown} == {True, False}

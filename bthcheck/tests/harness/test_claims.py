@@ -1,0 +1,144 @@
+"""What a claim's test presents, and the verdict that comes of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bthcheck import evidence
+from bthcheck.evidence import LEVEL, Verdict, overall, trend
+from bthcheck.evidence.search import Search
+from bthcheck.harness.claims import Claim, Evidence
+
+ALONG = "frequency"
+
+
+def test_overall_is_the_worst():
+    assert overall([Verdict.SUPPORTED, Verdict.VACUOUS]) is Verdict.VACUOUS
+    assert overall([Verdict.SUPPORTED, Verdict.INCONCLUSIVE, Verdict.VACUOUS]) is Verdict.INCONCLUSIVE
+    assert overall([Verdict.REFUTED, Verdict.INCONCLUSIVE]) is Verdict.REFUTED
+
+
+def test_a_placebo_swaps_conditions_at_random(tmp_path, blocks):
+    both = blocks(np.random.default_rng(9).normal(size=(40, 2)) + np.array([0, 5]))
+    low, high = (both.isel(frequency=i, drop=True) for i in (0, 1))
+    real = Evidence(Claim("A", "s", "t"), tmp_path)
+    placebo = Evidence(Claim("A", "s", "t"), tmp_path, np.random.default_rng(0))
+    assert real.exceeds(high, low).verdict is Verdict.SUPPORTED
+    assert placebo.exceeds(high, low).verdict is Verdict.INCONCLUSIVE
+    assert placebo.findings[0].blocks == 40
+
+
+def test_many_tests_refute_a_claim_no_more_easily_than_one(tmp_path, blocks):
+    """Five seeds against the claim, one of them not quite: p_opposite lies between a third of the level and the level."""
+    table = np.tile(np.array([4.0, 3, 2, 1]), (5, 1))
+    table[0] = [3, 2, 1, 4]
+    against = trend(blocks(table), ALONG)
+    assert LEVEL / 3 < against.p_opposite <= LEVEL
+    assert against.verdict is Verdict.REFUTED
+    other = trend(blocks(np.tile(np.arange(4.0), (5, 1))), ALONG)
+    alone = Evidence(Claim("A", "s", "t"), tmp_path, findings=[against])
+    among = Evidence(Claim("A", "s", "t"), tmp_path, findings=[other, other, against])
+    assert alone.verdict is Verdict.REFUTED
+    assert among.verdict is Verdict.INCONCLUSIVE
+    assert among.reason == against.reason
+    strong = trend(blocks(np.tile(np.arange(4.0)[::-1], (5, 1))), ALONG)
+    assert Evidence(Claim("A", "s", "t"), tmp_path, findings=[other, other, strong]).verdict is Verdict.REFUTED
+
+
+def losses(table):
+    """Label a (levels, seeds, epochs) array."""
+    table = np.asarray(table, float)
+    dims = ("corruption", "seed", "epoch")
+    coords = {dim: np.arange(size) + (dim == "epoch") for dim, size in zip(dims, table.shape, strict=True)}
+    return xr.DataArray(table, coords, dims)
+
+
+def test_fitted_looks_at_the_last_epoch_and_names_the_worst_run():
+    table = np.full((2, 3, 4), 0.05)
+    table[1, 2, :3] = 9.0
+    met = evidence.fitted(losses(table), 0.1, quantity="loss")
+    assert (met.verdict, met.test, met.cases) == (Verdict.SUPPORTED, evidence.CONDITION, 6)
+    table[1, 2, 3] = 0.1  # at the threshold is not below it
+    unmet = evidence.fitted(losses(table), 0.1, quantity="loss")
+    assert unmet.verdict is Verdict.INCONCLUSIVE
+    assert "5 of 6 runs" in unmet.reason
+    assert "0.1 (corruption 1, seed 2)" in unmet.reason
+    table[0, 1, 3] = np.nan
+    assert "(corruption 0, seed 1)" in evidence.fitted(losses(table), 0.1, quantity="loss").reason
+
+
+def test_fitted_looks_at_every_epoch_of_a_window(tmp_path):
+    table = np.full((2, 3, 6), 0.05)
+    table[1, 0, 2] = 0.2
+    assert evidence.fitted(losses(table), 0.1, quantity="loss", epochs=3).verdict is Verdict.SUPPORTED
+    unmet = Evidence(Claim("A", "s", "t"), tmp_path).fitted(losses(table), 0.1, epochs=4, of="batches of 16")
+    assert unmet.verdict is Verdict.INCONCLUSIVE
+    assert unmet.quantity == "training loss in the last 4 epochs, batches of 16"
+    assert "5 of 6 runs have a training loss below 0.1 in each of the last 4 epochs; the largest is 0.2" in unmet.reason
+    table[0, 1, 5] = np.nan
+    assert "4 of 6" in evidence.fitted(losses(table), 0.1, quantity="loss", epochs=4).reason
+
+
+def test_a_condition_that_is_not_met_makes_a_claim_inconclusive_whatever_its_tests_say(tmp_path, blocks):
+    rising = np.arange(4.0) + np.zeros((8, 1))
+    for direction in (1, -1):
+        presented = Evidence(Claim("A", "s", "t"), tmp_path)
+        presented.fitted(losses(np.full((2, 3, 4), 0.5)), 0.1)
+        assert presented.verdict is None  # a condition is no evidence
+        presented.increases(blocks(direction * rising), "frequency")
+        assert presented.verdict is Verdict.INCONCLUSIVE
+        assert presented.reason.startswith("0 of 6 runs have a training loss below 0.1")
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.fitted(losses(np.full((2, 3, 4), 0.05)), 0.1)
+    presented.increases(blocks(rising), "frequency")
+    assert presented.verdict is Verdict.SUPPORTED
+
+
+def test_a_condition_is_not_counted_among_the_tests_of_a_claim(tmp_path, blocks):
+    against = evidence.trend(blocks(-np.arange(4.0) + np.zeros((8, 1))), "frequency")
+    against = dataclasses.replace(against, p_opposite=evidence.LEVEL * 0.9)
+    presented = Evidence(Claim("A", "s", "t"), tmp_path, findings=[against])
+    presented.fitted(losses(np.full((2, 3, 4), 0.05)), 0.1)
+    assert presented.verdict is Verdict.REFUTED
+
+
+def test_what_falsifies_a_bound_is_in_its_reason(tmp_path):
+    search = Search(np.array([2.0]), np.array([1.0]), np.zeros(1), 1, "x = 1")
+    finding = Evidence(Claim("A", "s", "t", kind="exact"), tmp_path).withstands(search, "a bound")
+    assert finding.verdict is Verdict.REFUTED
+    assert finding.reason.endswith("the smallest counterexample is x = 1")
+
+
+def test_a_claim_cannot_be_tested_as_another_kind(tmp_path, blocks):
+    exact = Evidence(Claim("A", "s", "t", kind="exact"), tmp_path)
+    with pytest.raises(ValueError, match="claim A is registered as 'exact', but its test is 'trend'"):
+        exact.increases(blocks(np.ones((3, 4))), ALONG)
+    assert exact.verdict is None
+
+
+def test_bad_claims_are_refused():
+    with pytest.raises(ValueError, match="a claim's id must be letters, digits"):
+        Claim("a b", "s", "t")
+    with pytest.raises(ValueError, match="the kind of claim A must be one of"):
+        Claim("A", "s", "t", kind="vague")
+
+
+def test_a_table_has_an_entry_a_column(tmp_path):
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.table("caption", ["a", "b"], [["1", "2"]])
+    assert presented.to_dict()["tables"] == [{"caption": "caption", "columns": ["a", "b"], "rows": [["1", "2"]]}]
+    with pytest.raises(ValueError, match="every row of the table 'caption' must have 2 entries"):
+        presented.table("caption", ["a", "b"], [["1"]])
+
+
+def test_records_are_plain_json(tmp_path, blocks):
+    import json
+
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.increases(blocks(np.full((3, 4), np.nan)), ALONG)
+    presented.decreases(blocks(np.arange(12.0).reshape(3, 4)), ALONG)
+    text = json.dumps(presented.to_dict(), allow_nan=False)
+    assert json.loads(text)["verdict"] == "refuted"
+    assert json.loads(text)["findings"][0]["table"]["values"][0] == [None] * 4

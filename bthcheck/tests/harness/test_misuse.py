@@ -1,0 +1,134 @@
+"""What a user may get wrong is one sentence, before anything is trained and in any process."""
+
+import re
+
+import pytest
+
+from bthcheck.tests.harness.samples import CLAIMS, CONFTEST, TRAINED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "abacus"), "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'abacus'"),
+        (("--device", "cuda:77"), "device 'cuda:77' is not available"),
+        (("--engine", "warp"), "argument --engine: invalid choice: 'warp'"),
+        (("--profile", "huge"), "argument --profile: invalid choice: 'huge'"),
+        (("--seeds", "0"), "--seeds must be a number of seeds or a list such as 0,3,7, got '0'"),
+        (("--seeds", "many"), "--seeds must be a number of seeds"),
+        (("--seeds", "1,1"), "--seeds must be distinct"),
+        (("--results-dir", "pytest.ini"), "the results folder .*pytest.ini cannot be written"),
+        (("--cache-dir", "pytest.ini"), "the cache folder .*pytest.ini cannot be written"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_runs(claims, arguments, message):
+    outcome = claims(CLAIMS, *arguments)
+    assert outcome.code == 4, outcome.text
+    assert re.search(message, outcome.text)
+    assert "Traceback" not in outcome.text
+    assert "passed" not in outcome.text
+
+
+def test_a_claim_about_an_impossible_experiment_is_an_error(claims):
+    outcome = claims(TRAINED.replace("epochs=300", "epochs=3, windows=7"), "--no-cache")
+    assert set(outcome.statuses.values()) == {"error"}
+    assert "windows must divide the 100 training points, got 7" in outcome.text
+
+
+TRACEBACK = r"\.py:\d+: (in |\w+Error)"
+CIFAR = """
+from bthcheck import claim
+from bthcheck.experiments import CORRUPTED_CIFAR
+
+
+@claim("CIFAR", statement="s", source="t")
+def test_cifar(train, evidence):
+    train(CORRUPTED_CIFAR)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_data_that_are_missing_are_said_with_the_command_that_fetches_them(claims, workers):
+    outcome = claims(CIFAR, "--profile", "paper", "--data-root", "some where", "--no-cache", *workers)
+    assert outcome.statuses == {"CIFAR": "error"}
+    words = " ".join(outcome.text.split())
+    assert "the full cifar10 cannot be used because" in words
+    assert re.search(r"data_batch_1 is missing; fetch it with: .* download cifar10 --data-root '\S+some where'", words)
+    assert not re.search(TRACEBACK, outcome.text)  # a sentence, no traceback
+    assert "INTERNALERROR" not in outcome.text
+    assert "0 trained" in outcome.text
+
+
+ALTERED = """
+from bthcheck.datasets import embedded
+embedded.SUBSETS["cifar10"] = embedded.SUBSETS["cifar10"]._replace(sha256="0" * 64)
+"""
+FULL_GPU = """
+from bthcheck.training import fused
+
+
+def full(*_):
+    raise RuntimeError("CUDA error: out of memory")
+
+
+fused.train = full
+"""
+PRETENDED_GPU = """
+from bthcheck import choices
+from bthcheck.harness import settings
+from bthcheck.training import engines
+
+for module in (choices, settings, engines):
+    module.check_device = lambda device: None
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "arguments", "message"),
+    [
+        (ALTERED, (), r"cifar10-airplane-dog\.npz of this package is altered \(its SHA-256 differs\); install bthcheck anew"),
+        (FULL_GPU, (), "too little free memory for even one run of corrupted CIFAR; free some"),
+        (PRETENDED_GPU, ("--engine", "fused", "--device", "cuda"), "engine 'fused' runs on the cpu, got device='cuda'"),
+    ],
+)
+def test_what_cannot_be_trained_is_a_sentence_in_any_process(claims, more, arguments, message):
+    outcome = claims(CIFAR, "--no-cache", "-n", "2", *arguments, conftest=CONFTEST + more)
+    assert outcome.statuses == {"CIFAR": "error"}
+    assert re.search(message, outcome.records["claims"][0]["reason"])
+    assert not re.search(TRACEBACK, outcome.text)
+    assert "INTERNALERROR" not in outcome.text
+
+
+def test_a_download_that_fails_stops_the_session_with_a_sentence(claims):
+    offline = (
+        "from bthcheck.datasets import full\n\n\ndef refuse(*_):\n    raise OSError('no route')\n\n\nfull._fetch = refuse\n"
+    )
+    outcome = claims(CIFAR, "--download", "--data-root", "here", conftest=CONFTEST + offline)
+    assert outcome.code == 4
+    assert "cifar10 could not be downloaded to" in outcome.text
+    assert "no route" in outcome.text
+
+
+def test_claim_ids_are_unique(claims):
+    outcome = claims(CLAIMS.replace('"DOWN"', '"UP"'))
+    assert outcome.code == 4
+    assert "claim ids must be unique, got UP more than once" in outcome.text
+    spread = claims(CLAIMS.replace('"DOWN"', '"UP"'), "-n", "2")
+    assert spread.code == 1
+    assert "claim ids must be unique, got UP more than once" in spread.text
+    assert "INTERNALERROR" not in spread.text
+
+
+def test_the_family_has_a_size(claims):
+    many = CLAIMS + "".join(
+        f'\n@claim("M{i}", statement="s", source="t")\ndef test_m{i}(evidence):\n    pass\n' for i in range(30)
+    )
+    outcome = claims(many)
+    assert outcome.code == 4
+    assert "33 statistical claims are more than the 20 that share the family-wise error" in outcome.text
+
+
+def test_evidence_needs_a_claim(claims):
+    outcome = claims("def test_plain(evidence):\n    pass\n")
+    assert outcome.code == 1
+    assert "uses evidence but is not marked with bthcheck.claim" in outcome.text

@@ -1,0 +1,73 @@
+"""A network as the kernels see it: all parameters in one vector, and work arrays of its sizes."""
+
+import math
+
+import numpy as np
+import torch
+
+from bthcheck.networks import CNN, MLP, Architecture, Network
+from bthcheck.training.fused import convolutions
+from bthcheck.training.fused.affine import Program
+from bthcheck.training.fused.compiling import aligned_zeros, padded
+from bthcheck.training.fused.convolutions import Convolutions
+from bthcheck.training.runs import flat_parameters
+
+
+class Packed:
+    """A network's parameters in one vector, `views` of them in the order and shapes of ``Network.parameters()``."""
+
+    def __init__(self, network: Network, architecture: Architecture) -> None:
+        self.network = network
+        cnn = architecture if isinstance(architecture, CNN) else None
+        dtype = flat_parameters(network).dtype
+        shapes = [tuple(parameter.shape) for parameter in network.parameters()]
+        stored = [shape[::-1] for shape in shapes]  # affine weights are stored transposed
+        if cnn is not None:
+            stored[1], stored[3] = convolutions.kernel_shapes(cnn)
+        sizes = [math.prod(shape) for shape in stored]
+        starts = [int(start) for start in np.cumsum([0, *map(padded, sizes)])]
+        theta = aligned_zeros(starts[-1], dtype)
+        blocks = [theta[a : a + size].reshape(shape) for a, size, shape in zip(starts, sizes, stored, strict=False)]
+        self.views = [block.T for block in blocks]
+        if cnn is not None:  # what pads a kernel is left out
+            self.views[1] = blocks[1][..., : cnn.kernel]
+            self.views[3] = blocks[3][:, : math.prod(shapes[3][1:])]
+        for view, parameter in zip(self.views, network.parameters(), strict=True):
+            view[...] = parameter.detach().numpy().reshape(view.shape)
+
+        identity = network.layers()[0][0] is None
+        self.convolutions: Convolutions | None = None
+        if isinstance(architecture, MLP):
+            widths = list(architecture.widths)
+            layers = starts[:-1] if not identity else [0, *starts[:-1]]
+        else:
+            self.convolutions = convolutions.describe(architecture, starts[1:5], dtype)
+            widths = [architecture.inputs, shapes[5][1], architecture.hidden, 1]
+            layers = [0, starts[0], *starts[5:-1]]
+        hidden = np.cumsum([0, *map(padded, widths[1:-1])])
+        self.program = Program(
+            identity=identity,
+            sigmoid=network.sigmoid,
+            inputs=widths[0],
+            first=len(network.layers()[0][1]),
+            widths=np.array(widths, np.uintp),
+            weights=np.array(layers[::2], np.uintp),
+            biases=np.array(layers[1::2], np.uintp),
+            hidden=hidden.astype(np.uintp),
+            theta=theta,
+            activation=aligned_zeros(int(hidden[-1]), dtype),
+            delta=aligned_zeros(int(hidden[-1]), dtype),
+            active=np.zeros(hidden[-1], np.uintp),
+            counts=np.zeros(len(widths), np.uintp),
+        )
+
+    def update(self, batch_size: int) -> np.ndarray | None:
+        """Return room for the update of a batch; a batch of one needs none."""
+        theta = self.program.theta
+        return None if batch_size == 1 else aligned_zeros(len(theta), theta.dtype)
+
+    def unpack(self) -> None:
+        """Write the vector back into the network."""
+        with torch.no_grad():
+            for view, parameter in zip(self.views, self.network.parameters(), strict=True):
+                parameter.copy_(torch.from_numpy(view.reshape(parameter.shape)))

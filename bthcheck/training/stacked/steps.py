@@ -1,0 +1,129 @@
+"""A step of a stack of runs, and the statistics of an epoch whose steps are made.
+
+The trajectory of minibatches. φ = ‖Δb_1‖/(α ε) with ε the batch mean of |∂ℓ/∂f| is the norm of a weighted mean of ±g(x) over
+the batch, so that φ ≤ max‖g(x)‖: Lemma 1 becomes one-sided, and the average of φ that Theorem 1 is about is only a lower bound
+on the average gradient norm, the looser the more the gradients of a batch point in different directions.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from bthcheck.training.stacked.layers import thin
+from bthcheck.training.stacked.state import Stack, State
+from bthcheck.training.statistics import STATISTICS
+
+ENTRIES_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}
+"""Numbers that one pass over test or training points may hold: about what a CPU caches, and 0.5 GB on a GPU."""
+
+
+def rehearse(stack: Stack, state: State) -> None:
+    """Prepare a step that changes no parameter: one with a rate of zero."""
+    state.begin(stack, 0)
+    state.rate.zero_()
+
+
+def _loss(sigmoid: bool, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ℓ, ∂ℓ/∂s, log|∂ℓ/∂f| and whether the class is wrong (NaN in regression), (R, B) each; see the reference engine."""
+    if not sigmoid:
+        residual = s - y
+        return residual.square() / 2, residual, residual.abs().log(), torch.full_like(s, torch.nan)
+    right = 2 * y - 1
+    values = -nn.functional.logsigmoid(right * s)
+    return values, -right * (-right * s).sigmoid(), values, ((s > 0) != (y > 0.5)).to(s)  # σ(s) − y, without cancellation
+
+
+def step(stack: Stack, state: State, size: int) -> None:
+    """Make one step of every run on its next `size` points, and add up what it measured before its update."""
+    bias = stack.first.bias
+    deviation = bias - state.reference
+    state.shift.add_(deviation)
+    distance = torch.linalg.vector_norm(deviation, dim=1, dtype=torch.float64)
+    state.spread.addcmul_(distance, distance)
+
+    now = state.position[:size]
+    points = state.order.index_select(1, now)
+    kept = None if state.kept is None else state.kept.index_select(1, now)
+    state.position.add_(size)
+    y = stack.y_train.gather(1, points)
+    rows = points if state.offsets is None else points + state.offsets
+    x = stack.x_train.flatten(0, 1).index_select(0, rows.flatten()).unflatten(0, rows.shape)
+    s, first, rest = stack.forward(x)
+    if kept is not None:
+        thin(stack.rest, rest, kept)
+    values, slope, log_epsilon, wrong = _loss(stack.sigmoid, s, y)
+    state.loss.add_(values.sum(1, dtype=torch.float64))
+    state.errors.add_(wrong.sum(1, dtype=torch.float64))
+
+    scale = slope * (state.rate / size)
+    g = torch.ones_like(s)[..., None]
+    for layer, saved in zip(reversed(stack.rest), reversed(rest), strict=True):
+        below = layer.backward(g, saved)
+        layer.descend(g, saved, scale)
+        g = below
+    stack.first.descend(g, first, scale)
+
+    steep = stack.slope(s)
+    if size == 1:  # one point is its batch's mean, whose norm needs no sum
+        norm = g.norm(dim=(1, 2))
+        phi, update = steep[:, 0] * norm, slope[:, 0].abs() * norm
+    else:
+        weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1).copysign(slope)
+        phi = torch.bmm((weight * steep)[:, None], g).norm(dim=(1, 2))
+        update = torch.bmm(slope[:, None], g).norm(dim=(1, 2)) / size
+    state.length.add_(phi)
+    state.largest.copy_(torch.maximum(state.largest, phi))
+    state.path.add_(update)
+    state.published.add_(update * log_epsilon.double().exp().mean(1))
+
+
+def row(stack: Stack, state: State, steps: int, tested: bool, probed: bool) -> Tensor:
+    """Return the statistics of an epoch whose steps are made, (statistics, R), in the order of `STATISTICS`."""
+    rate = state.rate[:, 0].double()
+    points = state.order.shape[1]
+    unknown = torch.full_like(state.loss, torch.nan)
+    row = {
+        "trajectory_length": state.length,
+        "trajectory_max": state.largest,
+        "bias_variance": (state.spread / steps - (state.shift / steps).square().sum(1)) / rate.square(),
+        "distance_to_init": (stack.first.bias - state.initial).double().norm(dim=1),
+        "update_sum": rate * state.path,
+        "train_loss": state.loss / points,
+        "test_loss": unknown,
+        "train_error": state.errors / points,
+        "test_error": unknown,
+        "lipschitz_mean": unknown,
+        "lipschitz_max": unknown,
+        "published_length": state.published if stack.sigmoid else unknown,
+    }
+    if tested:
+        test, test_wrong = _test(stack)
+        row["test_loss"], row["test_error"] = test.double().mean(1), test_wrong.double().mean(1)
+    if probed:
+        constants = _local_lipschitz(stack).double()
+        row["lipschitz_mean"], row["lipschitz_max"] = constants.mean(1), constants.amax(1)
+    return torch.stack([row[name] for name in STATISTICS])
+
+
+def _chunks(stack: Stack, x: Tensor) -> tuple[Tensor, ...]:
+    """Split points (1 or R, m, n) into pieces small enough for a forward and backward pass over all runs at once."""
+    size = max(1, ENTRIES_AT_ONCE[x.device.type] // (stack.y_train.shape[0] * stack.entries))
+    return x.split(size, dim=1)
+
+
+def _test(stack: Stack) -> tuple[Tensor, Tensor]:
+    """Return loss and error at the test points, (R, k) each."""
+    s = torch.cat([stack.forward(part)[0] for part in _chunks(stack, stack.x_test)], dim=1)
+    values, _, _, wrong = _loss(stack.sigmoid, s, stack.y_test)
+    return values, wrong
+
+
+def _local_lipschitz(stack: Stack) -> Tensor:
+    """Return λ at the training points, (R, m)."""
+    parts = []
+    for part in _chunks(stack, stack.x_train):
+        s, first, rest = stack.forward(part)
+        g = torch.ones_like(s)[..., None]
+        for layer, saved in zip(reversed(stack.rest), reversed(rest), strict=True):
+            g = layer.backward(g, saved)
+        parts.append(stack.slope(s) * stack.first.backward(g, first).norm(dim=2))
+    return torch.cat(parts, dim=1)
