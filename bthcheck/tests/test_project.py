@@ -1,6 +1,10 @@
 """The project around the package; skipped where only the package is installed."""
 
+import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +51,112 @@ def test_claims_are_nothing_but_statements():
     assert names
     assert all(name.startswith("test_") for name in names)
     assert (ROOT / "conftest.py").read_text().strip().count("\n") == 0
+
+
+MOST_LINES = 400
+
+
+def test_a_long_module_says_why():
+    """More lines are a second responsibility, unless the module's first comment gives a reason."""
+    paths = [path for folder in ("bthcheck", "claims", "docs") for path in (ROOT / folder).rglob("*.py")]
+    assert len(paths) > 100
+    long = {path: text for path in paths if (text := path.read_text(encoding="utf-8")).count("\n") > MOST_LINES}
+    unexplained = [path for path, text in long.items() if not re.match(r"# Long because .{20}", text)]
+    assert not unexplained, unexplained
+
+
+def lint_imports(folder, contract):
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache", "--contract", contract]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={"PATH": "", "COLUMNS": "400"})
+
+
+@pytest.fixture(scope="module")
+def copy_of_the_project(tmp_path_factory):
+    pytest.importorskip("importlinter")
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("bthcheck", "claims"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("contract", "file", "line", "said"),
+    [
+        (
+            "floors",
+            "geometry/covering.py",
+            "from bthcheck.training import streams",
+            "geometry.covering -> bthcheck.training.streams",
+        ),
+        (
+            "floors",
+            "report/page.py",
+            "def late():\n    import bthcheck.harness.session",
+            "report.page -> bthcheck.harness.session",
+        ),
+        ("floors", "attic.py", "x = 1", "attic"),  # a module on no floor
+        (
+            "training",
+            "training/fused/steps.py",
+            "from bthcheck.training import stacked",
+            "fused.steps -> bthcheck.training.stacked",
+        ),
+        ("pytest", "report/records.py", "import pytest", "report.records -> pytest"),
+        ("pytest", "figures/style.py", "from pytest import approx", "figures.style -> pytest"),
+        (
+            "claims",
+            "../claims/test_trajectory.py",
+            "from bthcheck.training import cache",
+            "test_trajectory -> bthcheck.training.cache",
+        ),
+    ],
+)
+def test_an_import_upwards_is_noticed(copy_of_the_project, contract, file, line, said):
+    path = copy_of_the_project / "bthcheck" / file
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    kept = lint_imports(copy_of_the_project, contract)
+    assert kept.returncode == 0, kept.stdout + kept.stderr
+    try:
+        path.write_text(f"{before or ''}\n{line}\n", encoding="utf-8")
+        broken = lint_imports(copy_of_the_project, contract)
+    finally:
+        path.unlink() if before is None else path.write_text(before, encoding="utf-8")
+    assert broken.returncode == 1, broken.stdout + broken.stderr
+    assert "BROKEN" in broken.stdout
+    assert said in broken.stdout
+
+
+def test_claims_import_no_private_name():
+    imported = re.findall(
+        r"^from bthcheck\S* import (.*)$", "".join(p.read_text() for p in (ROOT / "claims").glob("*.py")), re.M
+    )
+    assert len(imported) > 30
+    assert not [line for line in imported if re.search(r"(^|[ ,])_", line)]
+
+
+def test_the_picture_shows_the_imports_as_they_are():
+    pytest.importorskip("grimp")
+    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    modules, arcs = script.imports()
+    picture = script.PICTURE.read_text(encoding="utf-8")
+    assert set(re.findall(r'id="([a-z_]+)-&gt;([a-z_]+)"', picture)) == set(arcs)
+    assert arcs["theory", "training"] > 1
+    order = [name for floor in script.floors() for name in floor]
+    assert all(order.index(one) < order.index(other) for one, other in arcs)
+    words = set(re.findall(r"[\w.]+", re.sub(r"<!--.*?-->", "", picture)))
+    assert {name for names in modules.values() for name in names} | set(modules) <= words
+
+
+def test_the_page_on_architecture_names_files_that_are_there():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)\)", page)
+    assert len(links) > 20
+    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+    table = page[page.index("| question") : page.index("## Names")]
+    files = re.findall(r"`([a-z_/]+\.(?:py|html))`", table)
+    assert len(files) > 15
+    whole = {path.relative_to(ROOT / "bthcheck").as_posix() for path in (ROOT / "bthcheck").rglob("*.*")}
+    assert not [file for file in files if not any(path == file or path.endswith("/" + file) for path in whole)]
