@@ -10,6 +10,7 @@ import xarray as xr
 from scipy.optimize import OptimizeWarning, linprog
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry import regions
 from bthcheck.geometry.lipschitz import local_lipschitz
 from bthcheck.geometry.pursuit import NONZERO, BasisPursuit
@@ -19,6 +20,7 @@ from bthcheck.training import fused
 from bthcheck.training.runs import Run, flat_parameters
 
 
+@neutral()
 def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     """Follow every run for the epochs that would have come next, step by step, at the learning rate of the first of them.
 
@@ -60,12 +62,14 @@ def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     return xr.Dataset(variables, {level: levels, "seed": seeds})
 
 
+@neutral()
 def lagged(steps: xr.Dataset) -> xr.DataArray:
     """The update of step t + 1 divided by ε of step t, ‖Δb_1^{t+1}‖/(α ε_t), where φ divides by ε_{t+1}; (…, step)."""
     moved = steps.phi * steps.epsilon
     return moved.isel(step=slice(1, None)) / steps.epsilon.isel(step=slice(None, -1))
 
 
+@neutral()
 def averaged_first(steps: xr.Dataset, seeds: int) -> xr.DataArray:
     """φ of biases averaged over the first `seeds` before norms are taken, ‖mean Δb_1‖/(α mean ε); (level, step)."""
     some = steps.isel(seed=slice(seeds))
@@ -73,11 +77,13 @@ def averaged_first(steps: xr.Dataset, seeds: int) -> xr.DataArray:
     return norm / some.epsilon.mean("seed")
 
 
+@neutral()
 def last_twice(steps: xr.Dataset) -> xr.DataArray:
     """Σφ with the last step's φ counted twice, (…)."""
     return steps.phi.sum("step") + steps.phi.isel(step=-1, drop=True)
 
 
+@neutral()
 def halved(published: xr.DataArray) -> xr.DataArray:
     """The same as `published_length`, but of a loss that is halved, of which the published ε knows nothing.
 
@@ -87,6 +93,7 @@ def halved(published: xr.DataArray) -> xr.DataArray:
     return published / 2
 
 
+@neutral()
 def distance_from_first_step(runs: xr.Dataset) -> xr.DataArray:
     """‖b_1 − b_1^1‖ after training, from the bias after the first step instead of b_1^0; (level, "seed")."""
     level, experiment = runs.attrs["level"], runs.bthcheck.experiment.replace(epochs=1)
@@ -99,6 +106,7 @@ def distance_from_first_step(runs: xr.Dataset) -> xr.DataArray:
     return distance
 
 
+@neutral()
 def unchecked(network: Network, x_train: Tensor, x: Tensor, programs: int | None = None) -> xr.Dataset:
     """Theorem 2 at points as by programs whose answers are not looked at, beside `bthcheck.geometry.regions.pattern_bounds`.
 
