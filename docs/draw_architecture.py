@@ -36,6 +36,7 @@ SAYS = {
     "checks": "bad input, in a sentence",
     "choices": "words a user may choose",
     "faces": "names handed on",
+    "files": "whole or not at all",
 }
 
 
