@@ -102,6 +102,10 @@ class RunLog:
         """A run is at hand."""
         self.channel.log("run", experiment=identity(self.configuration), key=key, trained=trained, seconds=seconds)
 
+    def wait(self, sentence: str) -> None:
+        """Another process is at it."""
+        self.channel.log("wait", sentence=sentence)
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -147,6 +151,7 @@ class ProgressMonitor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._shown: dict[str, int] = {}
+        self._waits = 0
 
     def start(self) -> None:
         """Begin to watch."""
@@ -165,7 +170,7 @@ class ProgressMonitor:
                     self._write(line)
 
     def lines(self) -> list[str]:
-        """Return a line for every experiment that trained something since the last call."""
+        """Return a line for every experiment that trained something since the last call, and what is waited for."""
         started = {identity(event["configuration"]): event for event in self._channel.events("start")}
         names = dict(zip(started, told_apart(list(started.values())), strict=True))
         done: dict[str, set[str]] = {key: set() for key in started}
@@ -175,7 +180,8 @@ class ProgressMonitor:
                 done[event["experiment"]].add(event["key"])
                 if event["trained"]:
                     trained[event["experiment"]].add(event["key"])
-        lines = []
+        waiting = [event["sentence"] for event in self._channel.events("wait")]
+        lines, self._waits = waiting[self._waits :], len(waiting)
         for key, start in started.items():
             if len(trained[key]) > self._shown.get(key, 0):
                 self._shown[key] = len(trained[key])

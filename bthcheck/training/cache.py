@@ -1,56 +1,50 @@
-"""Finished runs on disk, shared by any number of processes.
+"""Finished runs on disk, shared by any number of processes, users and machines.
 
 One file a run, named by a digest of everything that can change its numbers. A file is a safetensors archive: arrays and text,
-nothing that could run code. A file that cannot be read back exactly as it was written counts as absent, and is said aloud.
+nothing that could run code. A file that cannot be read back exactly as it was written counts as absent, and is said aloud. What
+cannot be stored is kept in memory: a full disk costs a session nothing that it has computed.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import json
 import os
+import stat
 import tempfile
 import time
+import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
-from bthcheck.checks import writable_folder
-from bthcheck.training import code
+from bthcheck.files import write_whole
+from bthcheck.training import code, machine
 from bthcheck.training.runs import Run, RunResult
+from bthcheck.training.statistics import STATISTICS
 
 SCHEMA = 1
-_POLL_SECONDS = 0.05
-_DEADLINE_SECONDS = 3600.0
 _LIBRARIES = ("numpy", "torch", "numba")
+_LARGEST_HEADER = 2**20  # bytes; this module writes about 2000
+_LEFT_BEHIND_SECONDS = 600  # a file is written in less
 
-Train = Callable[[Sequence[Run]], list[RunResult]]
 
-
-class Observer(Protocol):
-    """What is told of every run, possibly from several threads at once."""
-
-    def start(self, total: int) -> None:
-        """`total` runs are about to be read or trained."""
-
-    def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
-        """A run is at hand: `trained` just now in `seconds`, or read from the cache."""
+class Locked(Exception):
+    """Another process is training a run."""
 
 
 def run_key(run: Run, engine: str, device: str) -> str:
     """Return the digest a run is stored under.
 
-    It covers the run's configuration, the engine and kind of device, the text of the code that trains, and the versions of
-    the libraries under it; not the experiment's name, its other levels or its other seeds.
+    It covers the run's configuration, the engine and kind of device, the text of the code that trains, the versions of the
+    libraries under it, and the processor with its vector units; not the experiment's name, its other levels or its other seeds.
+    Where the code has changed since it was imported nobody knows what it is, and the key is one that nobody asks for again.
     """
     setting = run.setting
     description = {
@@ -61,8 +55,9 @@ def run_key(run: Run, engine: str, device: str) -> str:
         "seed": run.seed,
         "engine": engine,
         "device": device.split(":")[0],
-        "code": code.digest(f"bthcheck.training.{engine}"),
+        "code": code.digest(f"bthcheck.training.{engine}") or f"changed since it was imported: {uuid.uuid4()}",
         "libraries": _library_versions(),
+        "machine": machine.describe(device),
     }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
@@ -73,52 +68,124 @@ def _library_versions() -> dict[str, str]:
 
 
 class RunCache:
-    """A folder of finished runs.
+    """A folder of finished runs. One that can be read but not written is served from and left as it is.
 
     Raises
     ------
     ValueError
-        If the folder cannot be created or written.
+        If the folder cannot be created or read.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = writable_folder("cache", folder)
+        self.folder = Path(folder)
+        self._said: set[str] = set()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            os.scandir(self.folder).close()
+        except OSError as error:
+            raise ValueError(f"the cache folder {self.folder} cannot be used: {error.strerror}") from error
+        try:
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".bthcheck-") as probe:
+                new = Path(probe, "file")
+                new.touch()
+                self._mode: int | None = stat.S_IMODE(new.stat().st_mode)  # what the umask leaves of a new file's
+        except OSError as error:
+            self._mode = None
+            why = error.strerror
+            self._say(f"finished runs are read from {self.folder} but not kept there, because it cannot be written: {why}")
+        else:
+            self._sweep()
 
     def path(self, key: str) -> Path:
         """Return the file that holds, or would hold, a run."""
         return self.folder / f"{key}.safetensors"
 
-    def lock(self, key: str) -> FileLock:
-        """Return the lock of a run; it dies with its holder, and its file means nothing."""
-        return FileLock(self.folder / f"{key}.lock")
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Keep other processes from training a run meanwhile, where the folder's file system can.
 
-    def read(self, key: str) -> RunResult | None:
-        """Return a run, or None, with a warning if a file is there but cannot be trusted."""
+        A lock dies with its holder, and its file means nothing. Where there is none to be had two may train the same run, which
+        gives the same numbers.
+
+        Raises
+        ------
+        Locked
+            If another process holds it.
+        """
+        with contextlib.ExitStack() as held:
+            if self._mode is not None:
+                try:
+                    held.enter_context(FileLock(self.folder / f"{key}.lock", timeout=0, mode=self._mode))
+                except Timeout as error:
+                    raise Locked from error
+                except (OSError, NotImplementedError) as error:
+                    self._say(f"runs in {self.folder} are trained without locks, because none can be had: {_reason(error)}")
+            yield
+
+    def read(self, key: str, rows: int | None = None) -> RunResult | None:
+        """Return a run, or None, with a warning if a file is there but cannot be trusted.
+
+        Parameters
+        ----------
+        rows : how many numbers every statistic has to have, if that is known
+        """
         path = self.path(key)
-        if not path.exists():
-            return None
         try:
-            return _load(path, key)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            warnings.warn(f"the cached run {path} is damaged ({error}) and is trained again", stacklevel=2)
-            return None
+            content = _content(path)
+            return None if content is None else _decoded(content, key, rows)
+        except PermissionError as error:
+            problem = f"cannot be read ({error.strerror})"
+        except Exception as error:  # whatever a file holds that somebody else wrote, it is no reason to stop
+            problem = f"is damaged ({_reason(error)})"
+        self._say(f"the cached run {path} {problem} and is trained again")
+        return None
 
     def write(self, key: str, result: RunResult) -> None:
-        """Store a run: it appears whole or not at all."""
+        """Store a run, whole or not at all; where it cannot be stored, say so once and go on."""
+        if self._mode is None:
+            return
         arrays = {f"statistics/{name}": values for name, values in result.statistics.items()}
         arrays["parameters"] = result.parameters
         facts = json.dumps({"key": key, "schema": SCHEMA, "diverged": result.diverged, "seconds": result.seconds})
-        payload = save(arrays, {"facts": facts, "sha256": _digest(arrays, facts)})
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        content = save(arrays, {"facts": facts, "sha256": _digest(arrays, facts)})
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(self.path(key))
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            if self.path(key).is_dir():
+                self.path(key).rmdir()  # what stands in the way holds nothing
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path(key), content)
+        except OSError as error:
+            self._say(f"runs finished from now on may not be kept in {self.folder}: {error.strerror}")
+
+    def _sweep(self) -> None:
+        """Remove what processes left behind that died while they wrote."""
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.folder):
+                if entry.name.endswith(".tmp") and time.time() - entry.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                    with contextlib.suppress(OSError):
+                        Path(entry.path).unlink()
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            warnings.warn(sentence, stacklevel=3)
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what is in a file, None if there is none; opened so that a pipe cannot hang."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise ValueError("it is a link to nothing") from None
+        return None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is no file")
+        return file.read()
 
 
 def _digest(arrays: dict[str, np.ndarray], facts: str) -> str:
@@ -130,10 +197,12 @@ def _digest(arrays: dict[str, np.ndarray], facts: str) -> str:
     return digest.hexdigest()
 
 
-def _load(path: Path, key: str) -> RunResult:
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata() or {}
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+def _decoded(content: bytes, key: str, rows: int | None) -> RunResult:
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > _LARGEST_HEADER:
+        raise ValueError("it has no header")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    arrays = load(content)
     facts = json.loads(metadata["facts"])
     if facts["schema"] != SCHEMA:
         raise ValueError(f"it was written by schema {facts['schema']}, this is schema {SCHEMA}")
@@ -142,92 +211,11 @@ def _load(path: Path, key: str) -> RunResult:
     if _digest(arrays, metadata["facts"]) != metadata["sha256"]:
         raise ValueError("its checksum does not match")
     prefix = "statistics/"
-    return RunResult(
-        statistics={name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)},
-        parameters=arrays["parameters"],
-        diverged=bool(facts["diverged"]),
-        seconds=float(facts["seconds"]),
-    )
-
-
-def obtain(
-    runs: Sequence[Run],
-    train: Train,
-    *,
-    shards: Sequence[Sequence[int]],
-    engine: str,
-    device: str,
-    cache: RunCache | None,
-    threads: int,
-    observer: Observer,
-) -> list[RunResult]:
-    """Return the results of `runs` in their order, each read from `cache` or trained and stored there.
-
-    Any number of processes may do this at once on one cache: each trains what no other is training, then waits for the rest.
-
-    Parameters
-    ----------
-    train : trains runs side by side
-    shards : the indices of runs that are given to `train` together; every index is in one
-    """
-    observer.start(len(runs))
-    keys = [run_key(run, engine, device) for run in runs]
-    results: dict[int, RunResult] = {}
-
-    def attempt(shard: Sequence[int]) -> dict[int, RunResult]:
-        """Read or train the runs of a shard; those that another process is at are left out."""
-        found = {index: result for index in shard if cache and (result := cache.read(keys[index])) is not None}
-        for index, result in found.items():
-            observer.finish(runs[index], keys[index], False, result.seconds)
-        with ExitStack() as locks:
-            mine = []
-            for index in shard:
-                if index in found:
-                    continue
-                if cache is not None:
-                    try:
-                        locks.enter_context(cache.lock(keys[index]).acquire(timeout=0))
-                    except Timeout:
-                        continue
-                    # Only if another process finished it since; the warning about a damaged file was given above.
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        result = cache.read(keys[index])
-                    if result is not None:
-                        found[index] = result
-                        observer.finish(runs[index], keys[index], False, result.seconds)
-                        continue
-                mine.append(index)
-            for index, result in zip(mine, train([runs[index] for index in mine]) if mine else [], strict=True):
-                if cache is not None:
-                    cache.write(keys[index], result)
-                found[index] = result
-                observer.finish(runs[index], keys[index], True, result.seconds)
-        return found
-
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    with ThreadPoolExecutor(threads, thread_name_prefix="bthcheck") as pool:
-        pending = [list(shard) for shard in shards]
-        while pending:
-            before = len(results)
-            for found in _each_done(pool, attempt, pending):
-                results.update(found)
-            pending = [left for shard in pending if (left := [index for index in shard if index not in results])]
-            if pending and len(results) == before:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{runs[pending[0][0]]} has been locked by another process for an hour")
-                time.sleep(_POLL_SECONDS)
-    return [results[index] for index in range(len(runs))]
-
-
-def _each_done(
-    pool: ThreadPoolExecutor, attempt: Callable[[Sequence[int]], dict[int, RunResult]], shards: Sequence[Sequence[int]]
-) -> Iterator[dict[int, RunResult]]:
-    """Yield the outcomes of attempts as they come; on an error or an interrupt, start nothing more."""
-    futures = [pool.submit(attempt, shard) for shard in shards]
-    try:
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+    statistics = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+    parameters = arrays["parameters"]
+    lengths = {array.shape for array in statistics.values()}
+    if statistics.keys() != STATISTICS.keys() or len(lengths) != 1 or (rows is not None and lengths != {(rows,)}):
+        raise ValueError("its statistics are not those of this run")
+    if any(array.dtype != np.float64 for array in statistics.values()) or parameters.ndim != 1 or parameters.dtype.kind != "f":
+        raise ValueError("its arrays are of another type")
+    return RunResult(statistics, parameters, bool(facts["diverged"]), float(facts["seconds"]))

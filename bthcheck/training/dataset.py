@@ -82,13 +82,31 @@ class TrajectoryAccessor:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The experiment's full configuration."""
-        return json.loads(self._dataset.attrs["experiment"])
+        """The experiment's full configuration.
+
+        Raises
+        ------
+        ValueError
+            If the Dataset has lost it, as where results with different attributes are put together.
+        """
+        text = self._dataset.attrs.get("experiment")
+        if not isinstance(text, str):
+            raise ValueError(
+                "this Dataset has lost its attribute 'experiment', as where results of different experiments are put together"
+            )
+        return json.loads(text)
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment whose results these are, if its task is one of this package's; a selection keeps it whole."""
-        return Experiment.from_json(self._dataset.attrs["experiment"])
+        """The experiment whose results these are, if its task is one of this package's.
+
+        A selection keeps it whole; results that were put together have the levels and the seeds of all of them.
+        """
+        experiment = Experiment.from_json(json.dumps(self.configuration))
+        levels, seeds = self._values(experiment.vary), self._values("seed")
+        if set(levels) <= set(experiment.levels) and set(seeds) <= set(experiment.seeds):
+            return experiment
+        return experiment.replace(levels=tuple(levels), seeds=tuple(seeds))
 
     def task(self, level: Any) -> Task:
         """Return what was learned at a level."""
@@ -103,10 +121,21 @@ class TrajectoryAccessor:
         KeyError
             If the Dataset holds no such level or seed.
         """
-        name = self._dataset.attrs["level"]
-        vector = self._dataset["parameters"].sel({name: level, "seed": seed}).values
+        name = str(self._dataset.attrs["level"])
+        parameters = self._dataset["parameters"]
+        for dim, value in ((name, level), ("seed", seed)):
+            held = self._values(dim)
+            if value not in held:
+                raise KeyError(f"the Dataset holds {dim} {', '.join(map(str, held))}, got {value!r}")
+            if dim in parameters.dims:
+                parameters = parameters.isel({dim: held.index(value)})
+        vector = parameters.values
         fields = self.configuration["network"]
         fields = fields[level] if name == "network" else {**fields, name: level} if name in fields else fields
         network = architecture(fields).build().to(getattr(torch, str(vector.dtype)))
         load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])
         return network
+
+    def _values(self, dim: str) -> list[Any]:
+        """Return the levels or seeds of the Dataset, one where it was selected."""
+        return np.atleast_1d(self._dataset[dim].values).tolist()

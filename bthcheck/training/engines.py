@@ -1,6 +1,8 @@
 """Train experiments: choose an engine, spread the runs, put the results together."""
 
 import os
+import sys
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -12,10 +14,11 @@ from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments.definition import Experiment
-from bthcheck.training import fused, reference, stacked
-from bthcheck.training.cache import Observer, RunCache, Train, obtain
+from bthcheck.training import code, fused, interrupt, reference, stacked
+from bthcheck.training.cache import RunCache
 from bthcheck.training.dataset import assemble
 from bthcheck.training.memory import halving
+from bthcheck.training.obtain import Observer, Train, obtain
 from bthcheck.training.runs import Run
 
 __all__ = ["resolve", "run", "trace"]
@@ -40,7 +43,7 @@ def run(
     engine : "auto", "fused", "stacked" or "reference"; "auto" is fused where it can do what is asked, else stacked
     cache : folder of finished runs, shared with other processes, or None for none
     progress : whether to show a progress bar, or an object that is told of every run
-    threads : runs the fused engine trains at once; all available cores if None. It never changes a number.
+    threads : runs, or on a CPU stacks of runs, trained at once; all available cores if None. It never changes a number.
 
     Returns
     -------
@@ -67,8 +70,8 @@ def run(
             shards=_shards(module, runs, device),
             engine=module.NAME,
             device=device,
-            cache=None if cache is None else RunCache(cache),
-            threads=threads if module is fused else 1,
+            cache=_cache(module, cache),
+            threads=1 if module is reference or device != "cpu" else threads,
             observer=observer,
         )
     finally:
@@ -108,7 +111,7 @@ def trace(
     available = setting.steps
     if positive_int("steps", steps) > available:
         raise ValueError(f"steps must be at most the {available} steps of the experiment, got {steps}")
-    arrays: dict[str, np.ndarray] = module.trace(one, steps, device)
+    arrays: dict[str, np.ndarray] = interrupt.in_thread(lambda: module.trace(one, steps, device))
     dims = {
         "bias": ("step_after", "neuron"),
         "first_weight": ("step", "neuron", "input"),
@@ -136,6 +139,17 @@ def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> 
     else:
         chosen = {"fused": fused, "stacked": stacked, "reference": reference}[engine]
     return chosen, "cpu" if device == "auto" else device
+
+
+def _cache(module: ModuleType, folder: str | os.PathLike[str] | None) -> RunCache | None:
+    """Return the cache of a folder, if there is one and it is known what its runs would be numbers of."""
+    if folder is None:
+        return None
+    if code.digest(module.__name__) is None:
+        said = "the code of bthcheck has changed since it was imported; runs are not kept until Python is restarted"
+        warnings.warn(said, stacklevel=4)
+        return None
+    return RunCache(folder)
 
 
 def _trainer(module: ModuleType, device: str) -> Train:
@@ -173,6 +187,9 @@ class _Silent:
     def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
         pass
 
+    def wait(self, sentence: str) -> None:
+        pass
+
 
 class _Bar:
     """A tqdm bar on standard error."""
@@ -188,6 +205,9 @@ class _Bar:
 
     def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
         self.bar.update()
+
+    def wait(self, sentence: str) -> None:
+        self.bar.write(sentence, file=sys.stderr)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bthcheck.ambient import neutral
 from bthcheck.geometry.lipschitz import first_weight, local_lipschitz, rounding_tolerance
 from bthcheck.networks import MLP, IdentityWithBias, Network
+from bthcheck.training import interrupt
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 
@@ -50,12 +51,14 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     kept = _kept(run, device)
     initial = network.first.bias.detach().clone()
     statistics = blank_statistics(training.rows)
+    stop = interrupt.current()
 
     schedule = zip(training.learning_rates(), training.tested(), training.probed(), strict=True)
     for epoch, (rate, tested, probed) in enumerate(schedule):
         steps = []
         biases = []
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size):
+            stop.check()
             biases.append(network.first.bias.detach().clone())
             steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch], keep))
         phi = torch.stack([step.phi for step in steps]).double()
@@ -110,7 +113,9 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         name: []
         for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz", "rounding")
     }
+    stop = interrupt.current()
     for rate, batch, keep in batches:
+        stop.check()
         columns["bias"].append(network.first.bias.detach().clone())
         if not isinstance(network.first, IdentityWithBias):
             columns["first_weight"].append(first_weight(network).clone())

@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 import bthcheck
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
-from bthcheck.training import cache as cache_module
 from bthcheck.training import fused
 from bthcheck.training.cache import RunCache, run_key
 from bthcheck.training.runs import Run
@@ -29,13 +28,16 @@ class Counter:
     """An observer that counts."""
 
     def __init__(self):
-        self.trained, self.read = [], []
+        self.trained, self.read, self.waited = [], [], []
 
     def start(self, total):
         self.total = total
 
     def finish(self, run, key, trained, seconds):
         (self.trained if trained else self.read).append(key)
+
+    def wait(self, sentence):
+        self.waited.append(sentence)
 
 
 def train(folder, experiment=TINY):
@@ -110,7 +112,57 @@ def other_schema(path):
     save_file(load_file(path), path, {**metadata, "facts": json.dumps(facts)})
 
 
+def replace_by(make):
+    """Put something else in the place of a file."""
+
+    def harm(path):
+        path.unlink()
+        make(path)
+
+    return harm
+
+
+def header(text):
+    """Write an archive whose header is this text."""
+
+    def harm(path):
+        content = text.encode()
+        path.write_bytes(len(content).to_bytes(8, "little") + content + b"\0" * 64)
+
+    return harm
+
+
+def other_arrays(**changes):
+    """An entry that this module might have written, checksum and all, with other arrays in it."""
+
+    def harm(path):
+        result = RunCache(path.parent).read(path.stem)
+        statistics = {**result.statistics, **changes.pop("statistics", {})}
+        statistics = {name: values for name, values in statistics.items() if values is not None}
+        RunCache(path.parent).write(path.stem, dataclasses.replace(result, statistics=statistics, **changes))
+
+    return harm
+
+
 DAMAGE = {
+    "a folder": replace_by(lambda path: path.mkdir()),
+    "a link to nothing": replace_by(lambda path: path.symlink_to("nowhere")),
+    "a link to itself": replace_by(lambda path: path.symlink_to(path)),
+    "a pipe": replace_by(os.mkfifo),
+    "a device": replace_by(lambda path: path.symlink_to("/dev/zero")),
+    "nested deeply": header("[" * 100_000),
+    "a list for a header": header("[1, 2]"),
+    "no metadata": header("{}"),
+    "a number for metadata": header('{"__metadata__": 7}'),
+    "facts of another type": header('{"__metadata__": {"facts": "3", "sha256": "x"}}'),
+    "facts that are no text": header('{"__metadata__": {"facts": null, "sha256": "x"}}'),
+    "a header of 16 EiB": lambda path: path.write_bytes(b"\xff" * 8 + b"{}"),
+    "fewer epochs": other_arrays(statistics={name: np.zeros(2) for name in STATISTICS}),
+    "epochs that differ": other_arrays(statistics={"train_loss": np.zeros(2)}),
+    "a statistic less": other_arrays(statistics={"train_loss": None}),
+    "statistics in float32": other_arrays(statistics={name: np.zeros(3, np.float32) for name in STATISTICS}),
+    "parameters of two dimensions": other_arrays(parameters=np.zeros((2, 2), np.float32)),
+    "whole parameters": other_arrays(parameters=np.zeros(2, np.int64)),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:1000]),
     "emptied": lambda path: path.write_bytes(b""),
     "a byte flipped": flip_a_byte,
@@ -159,9 +211,9 @@ def test_a_lock_file_means_nothing(tmp_path):
     assert len(counter.trained) == 6
 
 
-def test_cache_can_be_anywhere_but_must_be_writable(tmp_path):
+def test_cache_can_be_anywhere_but_must_be_a_folder(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"the cache folder .*file cannot be written"):
+    with pytest.raises(ValueError, match=r"the cache folder .*file cannot be used: File exists"):
         train(tmp_path / "file")
 
 
@@ -202,7 +254,7 @@ def hold_the_lock(path, ready):
 def test_a_killed_process_does_not_keep_its_run(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    path = RunCache(tmp_path).lock(run_key(Run(TINY, 0.25, 0), "fused", "cpu")).lock_file
+    path = tmp_path / f"{run_key(Run(TINY, 0.25, 0), 'fused', 'cpu')}.lock"
     holder = context.Process(target=hold_the_lock, args=(path, ready))
     holder.start()
     assert ready.wait(60)
@@ -213,17 +265,6 @@ def test_a_killed_process_does_not_keep_its_run(tmp_path):
     assert time.monotonic() - start > 0.5  # it did wait for the one that was locked
     killer.get()
     holder.join()
-
-
-def test_waiting_has_an_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache_module, "_DEADLINE_SECONDS", 0.2)
-    cache = RunCache(tmp_path)
-    key = run_key(Run(TINY, 0.25, 0), "fused", "cpu")
-    with (
-        FileLock(cache.path(key).with_suffix(".lock")),
-        pytest.raises(TimeoutError, match=r"sinusoids at frequency=0.25, seed=0"),
-    ):
-        train(tmp_path)
 
 
 def test_statistics_come_back_exactly(tmp_path):

@@ -4,11 +4,14 @@ This is the Python side: it packs a network into what `bthcheck.training.fused.l
 """
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from bthcheck.ambient import neutral
 from bthcheck.networks import CNN, MLP, Network
+from bthcheck.training import interrupt
 from bthcheck.training.fused import loops
 from bthcheck.training.fused.packing import Packed
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
@@ -26,11 +29,23 @@ def unsupported(run: Run) -> str | None:
     return None
 
 
+def _interruptibly(loop: Callable[..., None], *arguments: Any) -> None:
+    """Call a loop over steps in a thread of its own, which stops at its next step if this one is interrupted."""
+
+    def work() -> None:
+        stop = interrupt.current()
+        loop(*arguments, stop.flag)
+        stop.check()
+
+    interrupt.in_thread(work)
+
+
 @neutral()
 def train(run: Run, device: str = "cpu") -> RunResult:
     """Train one run and return its epoch statistics."""
     del device
     start = time.perf_counter()
+    stop = interrupt.current()
     training = run.setting.training
     network = run.network()
     packed = Packed(network, run.setting.network)
@@ -39,8 +54,9 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     loops.train(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
         run.order(), run.kept(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
-        np.array(training.probed()), table,
+        np.array(training.probed()), table, stop.flag,
     )  # fmt: skip
+    stop.check()
     packed.unpack()
     statistics = {name: column.copy() for name, column in zip(STATISTICS, table.T, strict=True)}
     return RunResult(
@@ -56,6 +72,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
     training, points = run.setting.training, run.setting.task.train
+    stop = interrupt.current()
     packed = Packed(run.network(), run.setting.network)
     x_train, y_train, _, _ = points_of(run)
     order, kept = run.order(), run.kept()
@@ -75,7 +92,9 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     loops.trace(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, order.ravel(),
         None if kept is None else kept.reshape(order.size, -1), np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
+        stop.flag,
     )  # fmt: skip
+    stop.check()
     if packed.program.identity:
         arrays["first_weight"] = identities(steps, n)
     return {**arrays, "learning_rate": rates}
@@ -109,7 +128,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
         "gradient": np.empty((steps, packed.program.first)),
         "lipschitz_after": np.empty(steps),
     }
-    loops.follow(packed.program, packed.convolutions, x_train, y_train, visits, rate, *arrays.values())
+    _interruptibly(loops.follow, packed.program, packed.convolutions, x_train, y_train, visits, rate, *arrays.values())
     return arrays
 
 
@@ -148,7 +167,7 @@ def watch(
         "lowest": np.full(points, np.inf),
         "highest": np.zeros(points),
     }
-    loops.watch(packed.program, x.ravel(), y, np.asarray(visits), kept, rate, *arrays.values())
+    _interruptibly(loops.watch, packed.program, x.ravel(), y, np.asarray(visits), kept, rate, *arrays.values())
     packed.unpack()
     if packed.program.identity:
         arrays["first_weight"] = identities(steps + 1, n)

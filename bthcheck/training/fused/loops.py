@@ -7,12 +7,13 @@ from bthcheck.training.fused.steps import backward, forward, gradient_norms, los
 
 
 @program
-def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested, probed, table):  # type: ignore[no-untyped-def]
+def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested, probed, table, stop):  # type: ignore[no-untyped-def]
     """Train, filling one row of `table` a row of `order`, columns as in `STATISTICS`; stop after a row that is not finite.
 
     update : room for the update of a batch, or None at batch size 1
     kept : (rows, points, bytes) what Dropout keeps at each visit of `order`, or None
     tested, probed : after which rows to look at the test points, and to evaluate the local Lipschitz constants
+    stop : one number, on which another thread puts 1 to end this
     """
     theta, n, n_1 = p.theta, np.uintp(p.inputs), np.uintp(p.first)
     b_1 = theta[p.biases[0] : p.biases[0] + n_1]
@@ -29,6 +30,8 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
             shift[i] = 0.0
         steps = 0
         for first in range(0, points, batch):
+            if stop[0]:
+                return
             for i in range(n_1):
                 deviation = np.float64(b_1[i] - reference[i])
                 shift[i] += deviation
@@ -80,13 +83,31 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
 
 @program
 def trace(  # type: ignore[no-untyped-def]
-    p, c, update, x, y, visits, kept, sizes, rates, phi, epsilon, bias, first_weight, gradient_norm, point_lipschitz, lipschitz
+    p,
+    c,
+    update,
+    x,
+    y,
+    visits,
+    kept,
+    sizes,
+    rates,
+    phi,
+    epsilon,
+    bias,
+    first_weight,
+    gradient_norm,
+    point_lipschitz,
+    lipschitz,
+    stop,
 ):
     """Train over `visits`, as many points a step as `sizes` says, writing what each step saw before its update."""
     n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
     b_1 = p.theta[p.biases[0] : p.biases[0] + n_1]
     first = 0
     for number, size in enumerate(sizes):
+        if stop[0]:
+            return
         bias[number] = b_1
         if not p.identity:
             for j in range(n):
@@ -105,9 +126,11 @@ def trace(  # type: ignore[no-untyped-def]
 
 
 @program
-def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after):  # type: ignore[no-untyped-def]
+def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after, stop):  # type: ignore[no-untyped-def]
     """Train over `visits`, one point a step, writing φ, ε and ∂ℓ/∂b_1 of every step and λ at its point after its update."""
     for number, point in enumerate(visits):
+        if stop[0]:
+            return
         start = np.uintp(point) * np.uintp(p.inputs)
         s = np.float64(forward(p, c, x, start))
         _, slope, steep, epsilon[number], _ = loss_at(p.sigmoid, s, np.float64(y[point]))
@@ -118,7 +141,7 @@ def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after):  # type: ig
 
 
 @program
-def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lowest, highest):  # type: ignore[no-untyped-def]
+def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lowest, highest, stop):  # type: ignore[no-untyped-def]
     """Train over `visits` with Dropout, one point a step, writing φ and s of every step before its update.
 
     Before the first step and after every one, all training points are looked at: `changed` is set where a hidden neuron is
@@ -126,6 +149,8 @@ def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lo
     """
     n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
     for number in range(len(visits) + 1):
+        if stop[0]:
+            return
         for k in range(np.uintp(len(y))):
             _, constant = gradient_norms(p, None, x, k * n, None)
             lowest[k] = min(lowest[k], constant)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
+from bthcheck.training import interrupt
 from bthcheck.training.memory import is_out_of_memory
 
 Step = Callable[[], None]
@@ -61,9 +62,12 @@ def program(parts: Sequence[tuple[Step, int]], prepare: Step, device: str) -> St
             reason = str(error).partition("\n")[0]
             warnings.warn(f"steps could not be captured as CUDA graphs ({reason}); they are launched one by one", stacklevel=2)
 
+    stop = interrupt.current()
+
     def call() -> None:
         for step, times in parts:
             for _ in range(times):
+                stop.check()
                 step()
 
     return call
@@ -78,9 +82,12 @@ def replayed(parts: Sequence[tuple[Step, int]], prepare: Step, recorder: Recorde
         recorder.rehearse(step, prepare)
         replays += [(recorder.capture(step, length), count) for length, count in lengths(times)]
 
+    stop = interrupt.current()
+
     def replay() -> None:
         for graph, count in replays:
             for _ in range(count):
+                stop.check()
                 graph.replay()
 
     return replay

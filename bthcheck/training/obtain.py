@@ -1,0 +1,113 @@
+"""The results of runs: read where they are finished, trained where they are not, by any number of processes at once."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+from bthcheck.training import interrupt
+from bthcheck.training.cache import Locked, RunCache, run_key
+from bthcheck.training.runs import Run, RunResult
+
+Train = Callable[[Sequence[Run]], list[RunResult]]
+
+_POLL_SECONDS = 0.05
+_SAY_SECONDS = 8.0
+"""How long one waits for another process in silence; from then on it is said, ever more seldom."""
+
+
+class Observer(Protocol):
+    """What is told of every run, possibly from several threads at once."""
+
+    def start(self, total: int) -> None:
+        """`total` runs are about to be read or trained."""
+
+    def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
+        """A run is at hand: `trained` just now in `seconds`, or read from the cache."""
+
+    def wait(self, sentence: str) -> None:
+        """Nothing has happened for a while, because another process is at it: which run, which file, how long."""
+
+
+def obtain(
+    runs: Sequence[Run],
+    train: Train,
+    *,
+    shards: Sequence[Sequence[int]],
+    engine: str,
+    device: str,
+    cache: RunCache | None,
+    threads: int,
+    observer: Observer,
+) -> list[RunResult]:
+    """Return the results of `runs` in their order, each read from `cache` or trained and stored there.
+
+    Any number of processes may do this at once on one cache: each trains what no other is training, then waits for the rest, as
+    long as it takes. A lock that is held has a holder that lives, because it dies with it.
+
+    Whoever is interrupted stops training at the next step. What was finished by then is in the cache.
+
+    Parameters
+    ----------
+    train : trains runs side by side
+    shards : the indices of runs that are given to `train` together; every index is in one
+    """
+    observer.start(len(runs))
+    keys = [run_key(run, engine, device) for run in runs]
+    rows = [run.setting.training.rows for run in runs]
+    results: dict[int, RunResult] = {}
+
+    def read(index: int) -> RunResult | None:
+        result = None if cache is None else cache.read(keys[index], rows[index])
+        if result is not None:
+            observer.finish(runs[index], keys[index], False, result.seconds)
+        return result
+
+    def attempt(shard: Sequence[int]) -> dict[int, RunResult]:
+        """Read or train the runs of a shard; those that another process is at are left out."""
+        found = {index: result for index in shard if (result := read(index)) is not None}
+        with ExitStack() as locks:
+            mine = []
+            for index in shard:
+                if index in found:
+                    continue
+                if cache is not None:
+                    try:
+                        locks.enter_context(cache.lock(keys[index]))
+                    except Locked:
+                        continue
+                    if (result := read(index)) is not None:  # another process has finished it since
+                        found[index] = result
+                        continue
+                mine.append(index)
+            for index, result in zip(mine, train([runs[index] for index in mine]) if mine else [], strict=True):
+                if cache is not None:
+                    cache.write(keys[index], result)
+                found[index] = result
+                observer.finish(runs[index], keys[index], True, result.seconds)
+        return found
+
+    progress = told = time.monotonic()
+    pending = [list(shard) for shard in shards]
+    while pending:
+        before = len(results)
+        with contextlib.closing(interrupt.each_done(attempt, pending, threads)) as outcomes:
+            for found in outcomes:
+                results.update(found)
+        pending = [left for shard in pending if (left := [index for index in shard if index not in results])]
+        now = time.monotonic()
+        if len(results) > before:
+            progress = told = now
+        elif pending:
+            if now - told > _SAY_SECONDS + (told - progress) / 2:
+                told = now
+                observer.wait(_waiting(runs[pending[0][0]], keys[pending[0][0]], cache, sum(map(len, pending)), now - progress))
+            time.sleep(_POLL_SECONDS)
+    return [results[index] for index in range(len(runs))]
+
+
+def _waiting(run: Run, key: str, cache: RunCache | None, count: int, seconds: float) -> str:
+    more = f" and {count - 1} more" if count > 1 else ""
+    where = f"; its lock is {cache.folder / key}.lock" if cache is not None else ""
+    return f"waiting for {run}{more}, which another process has been training for at least {seconds:.0f} s{where}"
