@@ -7,8 +7,8 @@ from bthcheck import claim, figures
 LAST_EPOCHS = slice(-10, None)
 
 
-def tested(mnist):
-    """Test loss after every epoch; between the windows of an epoch there is none."""
+def after_each_epoch(mnist):
+    """The test loss, without the windows within an epoch, after which there is none."""
     return mnist.test_loss.dropna("epoch", how="all")
 
 
@@ -16,7 +16,7 @@ def shorter_trajectory(mnist, evidence):
     """The tests of T7."""
     fit = 0.1 * float(np.log(2)) * mnist.bthcheck.experiment.training.loss_factor  # a tenth of the loss of answering 1/2
     evidence.fitted(mnist.train_loss, fit)
-    late = tested(mnist).isel(epoch=LAST_EPOCHS).mean("epoch")
+    late = after_each_epoch(mnist).isel(epoch=LAST_EPOCHS).mean("epoch")
     evidence.increases(late, "network", quantity="mean test loss over the last 10 epochs, CNN to MLP")
     evidence.increases(mnist.trajectory_length.sum("epoch"), "network", quantity="total φ, CNN to MLP")
 
@@ -30,7 +30,7 @@ def shorter_trajectory(mnist, evidence):
 def test_the_architecture_that_generalises_better_has_the_shorter_trajectory(mnist_architectures, evidence):
     shorter_trajectory(mnist_architectures, evidence)
     per_window = mnist_architectures.steps_per_epoch // mnist_architectures.windows
-    length, test_loss = mnist_architectures.trajectory_length, tested(mnist_architectures)
+    length, test_loss = mnist_architectures.trajectory_length, after_each_epoch(mnist_architectures)
     total = length.sum("epoch")
     evidence.figure(
         figures.curves(length, "network", ylabel=f"φ summed over {per_window} iterations"),
