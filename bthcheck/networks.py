@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 
 FIRST_LAYERS = ("identity", "trained")
@@ -185,6 +186,7 @@ class MLP:
         """The widths n_1, …, n_{d−1} of the hidden layers."""
         return self.widths[1:-1]
 
+    @neutral()
     def build(self, seed: int = 0) -> Network:
         """Return a float32 network with PyTorch's default initialisation, drawn from `seed` alone.
 
@@ -254,6 +256,7 @@ class CNN:
             height, width = (height - self.kernel + 1) // self.pool, (width - self.kernel + 1) // self.pool
         return height, width
 
+    @neutral()
     def build(self, seed: int = 0) -> Network:
         """Return a float32 network, as `MLP.build` does."""
         generator = torch.Generator().manual_seed(seed)

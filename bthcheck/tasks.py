@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive, positive_int
 from bthcheck.datasets import SHAPES, SOURCES, Images, check_classes, first_of_each_class, load
 from bthcheck.datasets.embedded import check_subset
@@ -64,6 +65,7 @@ class Sinusoid:
         if self.inputs < 2:
             raise ValueError(f"inputs must be at least 2 to hold the plane (u, v), got {self.inputs}")
 
+    @neutral()
     def sample(self, generator: np.random.Generator) -> Data:
         """Draw the training and test points."""
         uv, frame = self._draw(generator)
@@ -71,14 +73,17 @@ class Sinusoid:
         y = torch.from_numpy(self.target(uv))
         return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
 
+    @neutral()
     def plane(self, generator: np.random.Generator) -> Tensor:
         """Return the embedding of (u, v) that `sample` draws from this stream, (n, 2): orthogonal columns of length `scale`."""
         return torch.from_numpy(self._draw(generator)[1])
 
+    @neutral()
     def target(self, uv: np.ndarray) -> np.ndarray:
         """Return what is to be learned at (u, v), (…, 2) to (…)."""
         return np.cos(2 * np.pi * self.frequency * uv).prod(axis=-1)
 
+    @neutral()
     def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
         """Draw `count` more points from `other`, in the plane that `sample` draws from `generator`: (count, n), (count,)."""
         uv = other.uniform(-1.0, 1.0, (count, 2))
@@ -96,6 +101,7 @@ class SinusoidSign(Sinusoid):
     output: ClassVar[str] = "sigmoid"
     """The output that a network for this task must have."""
 
+    @neutral()
     def target(self, uv: np.ndarray) -> np.ndarray:
         """Return the label at (u, v), (…, 2) to (…)."""
         return (super().target(uv) > 0).astype(float)
@@ -134,12 +140,14 @@ class TwoClusters:
         if 2 * self.radius >= self.distance:
             raise ValueError(f"radius must be below half the distance {self.distance:g}, got {self.radius:g}")
 
+    @neutral()
     def sample(self, generator: np.random.Generator) -> Data:
         """Draw the training and test points."""
         axis = self._axis(generator)
         x, y = self._draw(axis, generator, self.train + self.test)
         return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
 
+    @neutral()
     def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
         """Draw `count` more points from `other`, around the centres that `sample` draws from `generator`."""
         return self._draw(self._axis(generator), other, count)
@@ -227,6 +235,7 @@ class CorruptedImages:
         """The input dimension, c·h·w."""
         return math.prod(self.shape)
 
+    @neutral()
     def sample(self, generator: np.random.Generator) -> Data:
         """Return the images, flattened channel by channel with pixels scaled to [−1, 1], and the labels 0 and 1.
 
@@ -244,6 +253,7 @@ class CorruptedImages:
         """Return the training images as they are stored, (m, c, h, w) uint8, in the order of `labels`."""
         return self._images().train_images
 
+    @neutral()
     def labels(self, generator: np.random.Generator) -> Labels:
         """Return the training labels that `sample` uses with the same stream, and which of them are redrawn."""
         return self._redraw(self._images().train_labels, generator)

@@ -32,9 +32,11 @@ SAYS = {
     "networks": "who learns",
     "tasks": "what is learned",
     "datasets": "images",
+    "ambient": "what a program has set",
     "checks": "bad input, in a sentence",
     "choices": "words a user may choose",
     "faces": "names handed on",
+    "files": "whole or not at all",
 }
 
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from bthcheck.ambient import neutral
 from bthcheck.choices import check_device, cuda_count
 from bthcheck.experiments import Experiment, Training
 from bthcheck.networks import CNN, Architecture, Network
 from bthcheck.tasks import CorruptedImages
-from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run
 from bthcheck.training.stacked.graphs import program
 from bthcheck.training.stacked.layers import entries_a_point
@@ -68,7 +68,7 @@ def seconds_a_step(device: str, network: Architecture, runs: int, steps: int) ->
     """Train `runs` runs of the CIFAR task for some rounds of `steps` steps; return the median time of a step."""
     task = CorruptedImages(train=steps + steps % 2, test=2)
     experiment = Experiment("benchmark", task, "corruption", (0.0,), network, Training(epochs=1), seeds=tuple(range(runs)))
-    with full_float32(), torch.inference_mode():
+    with neutral(), torch.inference_mode():
         alike = [Run(experiment, 0.0, seed) for seed in experiment.seeds]
         stack = Stack.build(alike, device)
         state = State.build(stack, alike, device)
@@ -86,7 +86,7 @@ def copied_bytes_a_second(device: str, size: int) -> float:
 def operations_a_second(device: str, size: int) -> float:
     """Return the rate of a float32 product of `size` × `size` matrices, TF32 off."""
     one, other, out = (torch.ones(size, size, device=device) for _ in range(3))
-    with full_float32():
+    with neutral():
         return 2 * size**3 / _seconds(lambda: torch.mm(one, other, out=out), device)
 
 

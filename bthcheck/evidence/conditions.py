@@ -3,9 +3,11 @@
 import numpy as np
 import xarray as xr
 
+from bthcheck.ambient import neutral
 from bthcheck.evidence.findings import CONDITION, Finding, Verdict
 
 
+@neutral()
 def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int = 1) -> Finding:
     """State the condition that every run has a training loss below `threshold` in its last epochs; unmet, it decides nothing.
 

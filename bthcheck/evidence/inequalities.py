@@ -5,9 +5,11 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bthcheck.ambient import neutral
 from bthcheck.evidence.findings import Finding, Verdict
 
 
+@neutral()
 def inequality(
     smaller: ArrayLike,
     larger: ArrayLike,
@@ -61,6 +63,7 @@ def inequality(
     )
 
 
+@neutral()
 def equality(estimate: ArrayLike, definition: ArrayLike, tolerance: float, *, quantity: str) -> Finding:
     """Test that an estimate is what it estimates in every case, up to a relative `tolerance` for rounding.
 

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from bthcheck.ambient import neutral
 from bthcheck.evidence.families import LEVEL
 from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict
 
 
+@neutral()
 def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
     """Test that the probability of a violation is at most `limit`, by the exact binomial test over independent cases."""
     below = stats.binomtest(violations, cases, limit, alternative="less").pvalue
@@ -32,6 +34,7 @@ def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding
     )
 
 
+@neutral()
 def dispersion(scores: ArrayLike, *, quantity: str, calibrated: bool = True, low: float = 0.8, high: float = 1.25) -> Finding:
     """Test the standard deviation of independent, standardised, nearly normal scores, by χ² tests.
 

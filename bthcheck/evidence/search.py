@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry.lipschitz import first_layer_gradients
 from bthcheck.networks import MLP, Network
 from bthcheck.training.runs import load_parameters
@@ -95,6 +96,7 @@ def examples(draw: Any, *, shape: str = "any", output: str | None = None, readab
     return example
 
 
+@neutral()
 def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Comparison], max_examples: int = 300) -> Search:
     """Look for an example whose comparison is violated.
 

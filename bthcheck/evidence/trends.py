@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from bthcheck.ambient import neutral
 from bthcheck.evidence.families import LEVEL
 from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict, plain
 
@@ -18,6 +19,7 @@ _RESAMPLES = 9999
 _BLOCK = "seed"
 
 
+@neutral()
 def trend(
     values: xr.DataArray,
     along: str,
@@ -55,6 +57,7 @@ def trend(
     )
 
 
+@neutral()
 def paired(lower: xr.DataArray, higher: xr.DataArray, **options: Any) -> Finding:
     """Test whether `higher` exceeds `lower` seed by seed, two arrays over "seed": `trend` over two conditions.
 
@@ -67,6 +70,7 @@ def paired(lower: xr.DataArray, higher: xr.DataArray, **options: Any) -> Finding
     return trend(conditions, "condition", **options)
 
 
+@neutral()
 def correlation(
     first: xr.DataArray,
     second: xr.DataArray,
@@ -102,12 +106,14 @@ def correlation(
     return dataclasses.replace(finding, table={"columns": columns, "rows": _rows(first), "values": plain(values)})
 
 
+@neutral()
 def mean_tau(table: np.ndarray) -> np.ndarray:
     """Return Kendall's τ_a between the entries of each row and their position, shape (rows,); ties count as 0."""
     pairs = list(combinations(range(table.shape[1]), 2))
     return np.mean([np.sign(table[:, j] - table[:, i]) for i, j in pairs], axis=0)
 
 
+@neutral()
 def permuted(values: xr.DataArray, along: str, generator: np.random.Generator) -> xr.DataArray:
     """Return `values` with the levels of every seed in a random order: a placebo, on which no trend is real."""
     table = generator.permuted(_block_table(values, along), axis=1)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LinearLocator, MaxNLocator
 
-from bthcheck.figures.style import style
+from bthcheck.figures.style import defaults, style
 from bthcheck.geometry.regions import PlaneGrid, Status
 
 _INFEASIBLE = "0.78"
@@ -19,6 +19,7 @@ _UNDECIDED = "#d55e00"
 _MISSING = "#56b4e9"
 
 
+@defaults()
 def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = None) -> Figure:
     """Draw what is learned, what was, the regions, their slopes, and what Theorem 2 says of them.
 
@@ -59,6 +60,7 @@ def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = 
     return figure
 
 
+@defaults()
 def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> Figure:
     """Draw up to three surfaces over a plane side by side, in colours of their own scales, with the training points as dots.
 
@@ -78,6 +80,7 @@ def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> Figure:
     return figure
 
 
+@defaults()
 def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
     """Draw f and λ on a plane, and in colour where the condition of Theorem 3 does not hold.
 
@@ -112,6 +115,7 @@ def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
     return figure
 
 
+@defaults()
 def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
     """Draw Assumption 1 against the learning rate, a dot a seed: points that change pattern, and γ.
 

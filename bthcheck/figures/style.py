@@ -1,6 +1,7 @@
 """How all figures are drawn, and what they have in common: size, legend, the number of points of a curve, the file."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# What is not about how figures look: where and with what they are shown.
+_NOT_STYLE = ("backend", "date.epoch", "docstring", "interactive", "macosx", "savefig.directory", "tk.", "toolbar", "webagg")
+_DEFAULTS: Any = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith(_NOT_STYLE)}
 _STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -28,9 +32,20 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
+@contextmanager
+def defaults(**changes: Any) -> Iterator[None]:
+    """Draw with Matplotlib's own defaults, not with what a user's matplotlibrc makes of them: text.usetex needs LaTeX.
+
+    Only what differs is set: to set, and check, all of them takes a hundred times as long.
+    """
+    wanted = _DEFAULTS | changes
+    with matplotlib.rc_context({name: value for name, value in wanted.items() if matplotlib.rcParams[name] != value}):
+        yield
+
+
 def style(**changes: Any) -> AbstractContextManager[None]:
     """Draw as all figures of a report are drawn, but for some of Matplotlib's settings, dots in their names as underscores."""
-    return matplotlib.rc_context(_STYLE | {name.replace("_", "."): value for name, value in changes.items()})
+    return defaults(**_STYLE | {name.replace("_", "."): value for name, value in changes.items()})
 
 
 def blank() -> tuple[Figure, Axes]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
+from bthcheck.ambient import neutral
 from bthcheck.checks import positive, positive_int
 
 _ROUNDING = 1e-9
@@ -19,6 +20,7 @@ class Covering(NamedTuple):
     upper: float
 
 
+@neutral()
 def cover_box(sides: tuple[float, ...], radius: float) -> Covering:
     """Bound the covering number of a k-dimensional box with these sides, embedded isometrically in any dimension.
 
@@ -41,6 +43,7 @@ def cover_box(sides: tuple[float, ...], radius: float) -> Covering:
     return Covering(_ceil(volume * (1 - _ROUNDING)), cubes)
 
 
+@neutral()
 def cover_separate_balls(count: int, size: float, gap: float, dimension: int, radius: float) -> Covering:
     """Bound the covering number of `count` balls of radius `size`, in `dimension` dimensions, whose centres are `gap` apart.
 
@@ -63,6 +66,7 @@ def cover_separate_balls(count: int, size: float, gap: float, dimension: int, ra
     return Covering(count * least if separate else least, count * whole)
 
 
+@neutral()
 def cover_points(points: np.ndarray, radius: float) -> Covering:
     """Bound the covering number of m points (m, n) by visiting, again and again, the point farthest from those visited.
 

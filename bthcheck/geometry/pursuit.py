@@ -14,6 +14,8 @@ from scipy import sparse
 from scipy.linalg import qr
 from scipy.optimize import linprog
 
+from bthcheck.ambient import neutral
+
 RANK = 1e-10
 """Singular values below this share of the largest count as zero."""
 INSIDE, OUTSIDE = 1e-10, 1e-6
@@ -68,6 +70,7 @@ class BasisPursuit:
         If the shapes do not fit, a number is not finite or a weight is negative.
     """
 
+    @neutral()
     def __init__(self, columns: np.ndarray, weights: np.ndarray, *, max_iterations: int | None = None) -> None:
         self.columns = np.asarray(columns, float)
         self.weights = np.asarray(weights, float)
@@ -88,6 +91,7 @@ class BasisPursuit:
         self.dependent = np.flatnonzero(np.diag(kernel) > RANK)
         self._rows = self._independent_rows()
 
+    @neutral()
     def solve(self, targets: np.ndarray) -> Solutions:
         """Solve for targets s, (N, t).
 

@@ -60,16 +60,16 @@ class Controller(Worker):
             self.results.claims.update(event["claims"])
         if not self.results.claims or self.config.option.collectonly:
             return
+        from bthcheck.report.experiments import distinct
         from bthcheck.report.page import write
 
         rows = self.results.rows()
         if self.config.getoption("update_baseline") and not self.settings.placebo:
             write_baseline(baseline_path(self.config), self.settings.profile, rows)
-        experiments = {event["name"]: event for event in self.settings.channel.events("experiment")}
         self.report = write(
             self.settings.results,
             rows,
-            experiments=list(experiments.values()),
+            experiments=distinct(self.settings.channel.events("experiment")),
             runs=usage(self.settings.channel).to_dict(),
             profile=self.settings.profile,
             placebo=self.settings.placebo,

@@ -50,19 +50,20 @@ def train(pytestconfig: pytest.Config, device: str) -> "Callable[[Experiment], x
             Run(sized, sized.levels[0], sized.seeds[0]).data()
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
+        configuration = json.loads(sized.to_json())
         try:
             dataset = run(
                 sized,
                 device=device,
                 engine=engine,
                 cache=settings.cache,
-                progress=RunLog(settings.channel, sized.name),
+                progress=RunLog(settings.channel, sized.name, configuration),
                 threads=settings.threads,
             )
         except MemoryError as error:
             pytest.fail(str(error), pytrace=False)
         settings.channel.log(
-            "experiment", name=sized.name, configuration=json.loads(sized.to_json()),
+            "experiment", name=sized.name, configuration=configuration,
             engine=dataset.attrs["engine"], device=dataset.attrs["device"],
             diverged=int(dataset.coords["diverged"].sum()),
         )  # fmt: skip

@@ -1,12 +1,16 @@
 """What the processes of one pytest session tell each other: a folder of events, read by the process that reports."""
 
+import contextlib
 import json
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bthcheck.report.experiments import identity, told_apart
 
 if TYPE_CHECKING:
     from bthcheck.training.runs import Run
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 
 class Channel:
     """Events of all processes, one file each, so that nothing is lost with a worker that crashes.
+
+    Each process also remembers its own, and hands them over when it is done, so that nothing is lost with the folder either.
 
     Parameters
     ----------
@@ -23,18 +29,50 @@ class Channel:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
+        self._lines: dict[str, list[str]] = {}  # of every process that this one has heard, itself included
+        self._warned = False
 
     def log(self, event: str, **details: Any) -> None:
-        """Append an event; safe from any thread or process."""
-        line = json.dumps({"event": event, **details}) + "\n"
-        with self._lock, (self.folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line)
+        """Append an event; safe from any thread or process. If the folder cannot be written, a warning says so, once."""
+        line = json.dumps({"event": event, **details})
+        trouble = None
+        with self._lock:
+            self._lines.setdefault(str(os.getpid()), []).append(line)
+            try:
+                with (self.folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+            except OSError as error:
+                trouble, self._warned = error if not self._warned else None, True
+        if trouble is not None:
+            with contextlib.suppress(Warning):  # not even where warnings are errors may this end what was computed
+                warnings.warn(
+                    f"progress cannot be followed because {self.folder} cannot be written: {trouble.strerror};"
+                    " results are not affected",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+    def own(self) -> list[str]:
+        """Return this process's events, as lines that another process's `hear` understands."""
+        with self._lock:
+            return list(self._lines.get(str(os.getpid()), []))
+
+    def hear(self, process: str, lines: list[str]) -> None:
+        """Take in all events of another process, named by its number."""
+        with self._lock:
+            self._lines[process] = list(lines)
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return all events so far, or those of one kind."""
+        with self._lock:
+            lines = {process: list(heard) for process, heard in self._lines.items()}
+        for path in self.folder.glob("*.jsonl"):
+            if path.stem not in lines:
+                with contextlib.suppress(OSError):  # the folder was deleted meanwhile
+                    lines[path.stem] = path.read_text(encoding="utf-8", errors="replace").splitlines()
         found = []
-        for path in sorted(self.folder.glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
+        for process in sorted(lines):
+            for line in lines[process]:
                 try:
                     event = json.loads(line)
                 except json.JSONDecodeError:  # cut off: its process died, or is still writing
@@ -46,18 +84,23 @@ class Channel:
 
 @dataclass(frozen=True)
 class RunLog:
-    """Tells a channel of every run of one experiment; the observer that `bthcheck.run` is given."""
+    """Tells a channel of every run of one experiment; the observer that `bthcheck.run` is given.
+
+    experiment : its name
+    configuration : its fields, which tell it from others of that name
+    """
 
     channel: Channel
     experiment: str
+    configuration: dict[str, Any]
 
     def start(self, total: int) -> None:
         """`total` runs are about to be read or trained."""
-        self.channel.log("start", experiment=self.experiment, total=total)
+        self.channel.log("start", name=self.experiment, configuration=self.configuration, total=total)
 
     def finish(self, run: "Run", key: str, trained: bool, seconds: float) -> None:
         """A run is at hand."""
-        self.channel.log("run", experiment=self.experiment, key=key, trained=trained, seconds=seconds)
+        self.channel.log("run", experiment=identity(self.configuration), key=key, trained=trained, seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -117,21 +160,24 @@ class ProgressMonitor:
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
-            for line in self.lines():
-                self._write(line)
+            with contextlib.suppress(OSError, ValueError):  # a terminal that is gone, or cannot show a character
+                for line in self.lines():
+                    self._write(line)
 
     def lines(self) -> list[str]:
         """Return a line for every experiment that trained something since the last call."""
-        totals = {event["experiment"]: event["total"] for event in self._channel.events("start")}
-        done: dict[str, set[str]] = {name: set() for name in totals}
-        trained: dict[str, set[str]] = {name: set() for name in totals}
+        started = {identity(event["configuration"]): event for event in self._channel.events("start")}
+        names = dict(zip(started, told_apart(list(started.values())), strict=True))
+        done: dict[str, set[str]] = {key: set() for key in started}
+        trained: dict[str, set[str]] = {key: set() for key in started}
         for event in self._channel.events("run"):
-            done[event["experiment"]].add(event["key"])
-            if event["trained"]:
-                trained[event["experiment"]].add(event["key"])
+            if event["experiment"] in started:  # but for one whose start was lost
+                done[event["experiment"]].add(event["key"])
+                if event["trained"]:
+                    trained[event["experiment"]].add(event["key"])
         lines = []
-        for name, total in totals.items():
-            if len(trained[name]) > self._shown.get(name, 0):
-                self._shown[name] = len(trained[name])
-                lines.append(f"training {name}: {len(done[name])} of {total} runs")
+        for key, start in started.items():
+            if len(trained[key]) > self._shown.get(key, 0):
+                self._shown[key] = len(trained[key])
+                lines.append(f"training {names[key]}: {len(done[key])} of {start['total']} runs")
         return lines

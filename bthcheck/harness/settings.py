@@ -1,6 +1,5 @@
 """The command line, checked before anything is trained."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from bthcheck.checks import distinct, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
+from bthcheck.harness.folders import session_folder
 from bthcheck.harness.session import Channel
 from bthcheck.report.baseline import read_baseline
 
@@ -45,7 +45,7 @@ def settings_of(config: pytest.Config) -> Settings:
         results = writable_folder("results", _folder(config, "results_dir", "reports"))
         if not option("no_cache"):
             cache = writable_folder("cache", _folder(config, "cache_dir", ".bthcheck_cache"))
-        channel = Path(tempfile.mkdtemp(prefix="bthcheck-"))
+        channel = session_folder()
         folders = {"channel": channel, "results": results, "cache": channel / "runs" if option("no_cache") else cache}
     else:
         folders = {name: Path(path) for name, path in shared.items()}

@@ -1,3 +1,5 @@
+import subprocess
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -43,3 +45,18 @@ def blocks():
         return xr.DataArray(table, coords, ("seed", "frequency"), name="value")
 
     return label
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A folder with a file system of its own, of 64 KiB; skipped where this process may not mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, text=True)
+    except OSError as error:
+        pytest.skip(f"no mount here: {error}")
+    if mounted.returncode:
+        pytest.skip(f"nothing may be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import float64_copy
 from bthcheck.geometry.lipschitz import first_layer_gradients
 from bthcheck.geometry.regions import hidden_widths
@@ -38,6 +39,7 @@ class Epoch(NamedTuple):
         return not self.changed.any()
 
 
+@neutral()
 def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float, loss_factor: float = 1.0) -> Epoch:
     """Train a copy of a network for one more epoch in float64, by plain SGD at batch size 1, and watch Assumption 1.
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.checks import positive_int
 from bthcheck.geometry.float64 import float64_copy, in_float64
 from bthcheck.geometry.regions import activation_patterns, hidden_widths, kronecker, unpacked
@@ -72,6 +73,7 @@ class Bound(NamedTuple):
     radius: float
 
 
+@neutral()
 def watch(
     network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: float, kept: np.ndarray, loss_factor: float = 1.0
 ) -> Steady:
@@ -105,11 +107,13 @@ def watch(
     return Steady(network, float(seen["phi"].max()), beta, 1 / (1 + math.exp(min(confident, 700))), gamma, seen["changed"])
 
 
+@neutral()
 def activity(network: Network, x: Tensor) -> np.ndarray:
     """Return the share of points x (m, n) at which each hidden neuron is on, (Σ n_l,), in the order of the layers."""
     return np.concatenate([on.mean(axis=0) for on in unpacked(activation_patterns(network, x), hidden_widths(network))])
 
 
+@neutral()
 def bound(steady: Steady, x_train: Tensor) -> Bound:
     """Evaluate Theorem 3 from what was watched.
 
@@ -135,6 +139,7 @@ def bound(steady: Steady, x_train: Tensor) -> Bound:
     return Bound(c, p_min, len(on), len(shares) - len(on), margin, scale / 4, radius)
 
 
+@neutral()
 def covered(network: Network, x_train: Tensor, patterns: np.ndarray) -> np.ndarray:
     """Return where the condition of Theorem 3 holds, s(x) ≤ Σ_i s(x_i) entry by entry, for r activation patterns: (r,) bool.
 
@@ -161,6 +166,7 @@ def covered(network: Network, x_train: Tensor, patterns: np.ndarray) -> np.ndarr
     return held
 
 
+@neutral()
 def error_bound(balls: float, points: int, delta: float = 0.05) -> float:
     """Return sqrt((4 log 2 · N(X; ℓ_2, r) + 2 log(1/δ)) / N), which bounds |empirical − expected error|; vacuous from 1 on.
 
@@ -182,6 +188,7 @@ def error_bound(balls: float, points: int, delta: float = 0.05) -> float:
     return math.sqrt((4 * math.log(2) * balls + 2 * math.log(1 / delta)) / positive_int("points", points))
 
 
+@neutral()
 def error(network: Network, x: Tensor, y: Tensor) -> float:
     """Return the share of points x (m, n) whose label y (m,) is not 1[f(x) > 1/2]."""
     return float(((_logits(network, x) > 0) != (y.numpy() > 0.5)).mean())
@@ -196,6 +203,7 @@ class Counterexample(NamedTuple):
     query: Tensor
 
 
+@neutral()
 def counterexample(k: int, slope: float = 0.01) -> Counterexample:
     """Return a network with two hidden layers that satisfies the conditions of Theorem 3 and exceeds its λ_steady for large k.
 

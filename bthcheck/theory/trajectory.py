@@ -6,10 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from bthcheck.ambient import neutral
+
 THEOREM_1_ETA = 0.05
 """Probability with which the deviation of Theorem 1 may exceed its bound."""
 
 
+@neutral()
 def epochs_until(loss: xr.DataArray, threshold: float) -> xr.DataArray:
     """Return the first epoch after which `loss` is below `threshold`; one more than all epochs where it never is.
 
@@ -22,6 +25,7 @@ def epochs_until(loss: xr.DataArray, threshold: float) -> xr.DataArray:
     return result
 
 
+@neutral()
 def first_singular_values(trace: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return σ_1 and σ_min of W_1 before every step of a trace, (step,) each; σ_min is that of min(n_1, n) values."""
     sigma = np.linalg.svd(trace.first_weight.values, compute_uv=False)
@@ -35,6 +39,7 @@ class Chain(NamedTuple):
     tolerance: np.ndarray
 
 
+@neutral()
 def variance_chain(trace: xr.Dataset, biases: int) -> Chain:
     """Corollary 2 over every window of `biases` consecutive biases: Var ≥ (1/4m) Σ‖Δb_1‖² ≥ (1/4m) Σ(α ε λ/σ_1)².
 
@@ -59,6 +64,7 @@ def variance_chain(trace: xr.Dataset, biases: int) -> Chain:
     return Chain((lower, middle, variance), tolerance)
 
 
+@neutral()
 def distance_chain(trace: xr.Dataset) -> Chain:
     """Corollary 3 after every step: ‖b_1^τ − b_1^0‖ ≤ Σ α ε ‖g‖ ≤ Σ α ε λ/σ_min; the last needs n_1 ≤ n.
 
@@ -77,6 +83,7 @@ def distance_chain(trace: xr.Dataset) -> Chain:
     return Chain((distance, moved, upper), tolerance)
 
 
+@neutral()
 def deviation_scores(trace: xr.Dataset) -> tuple[float, float, float, float]:
     """Theorem 1 over the steps of one trace: (deviation, bound at η, largest R_t, standardised deviation) with η = 0.05.
 

@@ -5,12 +5,22 @@ package counts only where a name is imported from it: else it decides nothing.
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_size
+
+
+_IMPORTED = {path: _stamp(path) for path in PACKAGE.rglob("*.py")}
+"""The files as they were when the engines were imported."""
 
 
 def sources(module: str, package: Path = PACKAGE) -> list[Path]:
@@ -43,10 +53,20 @@ def sources(module: str, package: Path = PACKAGE) -> list[Path]:
 
 
 @functools.cache
-def digest(module: str, package: Path = PACKAGE) -> str:
-    """Return a digest of the text of `sources`."""
+def digest(module: str) -> str | None:
+    """Return a digest of the text of `sources`; None if it is no more what this process has imported, as after a pull."""
+    paths = sources(module)
+    total = text_digest(paths, PACKAGE)
+    with contextlib.suppress(OSError):
+        if all(_stamp(path) == _IMPORTED.get(path) for path in paths):
+            return total
+    return None
+
+
+def text_digest(paths: list[Path], package: Path) -> str:
+    """Return a digest of the names and the text of files."""
     total = hashlib.sha256()
-    for path in sources(module, package):
+    for path in paths:
         total.update(path.relative_to(package).as_posix().encode() + b"\0")
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import Experiment
 from bthcheck.networks import Network, architecture
 from bthcheck.tasks import Task
@@ -15,6 +16,7 @@ from bthcheck.training.runs import RunResult, load_parameters
 from bthcheck.training.statistics import STATISTICS
 
 
+@neutral()
 def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult], attrs: Mapping[str, Any]) -> xr.Dataset:
     """Put the results of all runs into one Dataset with dimensions (level name, "seed", "epoch").
 
@@ -92,6 +94,7 @@ class TrajectoryAccessor:
         """Return what was learned at a level."""
         return self.experiment.at(level).task
 
+    @neutral()
     def weights(self, level: Any, seed: int) -> Network:
         """Return the trained network of one run as an ``nn.Module`` in the type it was trained in.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments.definition import Experiment
@@ -20,6 +21,7 @@ from bthcheck.training.runs import Run
 __all__ = ["resolve", "run", "trace"]
 
 
+@neutral()
 def run(
     experiment: Experiment,
     *,
@@ -76,6 +78,7 @@ def run(
     return assemble(experiment, by_run, {"engine": module.NAME, "device": device})
 
 
+@neutral()
 def trace(
     experiment: Experiment, level: Any, seed: int, steps: int, *, device: str = "auto", engine: str = "auto"
 ) -> xr.Dataset:
@@ -116,6 +119,7 @@ def trace(
     return xr.Dataset(variables, attrs={"experiment": one.experiment.to_json(), "engine": module.NAME})
 
 
+@neutral()
 def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> tuple[ModuleType, str]:
     """Return the engine and the device that train `runs`, or raise ``ValueError`` saying why none can."""
     one_of("engine", engine, ENGINES)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry.lipschitz import first_weight, local_lipschitz, rounding_tolerance
 from bthcheck.networks import MLP, IdentityWithBias, Network
-from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 
@@ -39,7 +39,7 @@ class _Points:
     y_test: Tensor
 
 
-@full_float32()
+@neutral()
 def train(run: Run, device: str = "cpu") -> RunResult:
     """Train one run and return its epoch statistics."""
     start = time.perf_counter()
@@ -94,7 +94,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     )
 
 
-@full_float32()
+@neutral()
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     training = run.setting.training

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import Experiment, Setting
 from bthcheck.networks import MLP, Network
 from bthcheck.tasks import Data
@@ -31,14 +32,17 @@ class Run:
         """The floating-point type this run is trained in."""
         return getattr(torch, self.setting.training.dtype)
 
+    @neutral()
     def data(self) -> Data:
         """Draw the points, float64."""
         return self.setting.task.sample(stream(self.seed, "data"))
 
+    @neutral()
     def network(self) -> Network:
         """Build the network at its initial weights: drawn in float32, then cast, so that both types start alike."""
         return self.setting.network.build(weight_seed(self.seed)).to(self.dtype)
 
+    @neutral()
     def order(self) -> np.ndarray:
         """Return which point is visited when: (windows, points of a window), int32."""
         training, points = self.setting.training, self.setting.task.train
@@ -50,6 +54,7 @@ class Run:
         network = self.setting.network
         return sum(network.hidden) if isinstance(network, MLP) else 0
 
+    @neutral()
     def kept(self) -> np.ndarray | None:
         """Return which hidden neurons Dropout keeps when, packed as by `kept_neurons`: (windows, points of a window, bytes).
 
@@ -82,17 +87,20 @@ class RunResult:
     seconds: float
 
 
+@neutral()
 def flat_parameters(network: nn.Module) -> np.ndarray:
     """Return a copy of all parameters as one vector."""
     return nn.utils.parameters_to_vector(network.parameters()).detach().cpu().numpy().copy()
 
 
+@neutral()
 def load_parameters(network: nn.Module, vector: np.ndarray) -> None:
     """Set all parameters from one vector, the inverse of `flat_parameters`."""
     flat = torch.from_numpy(np.array(vector)).to(next(network.parameters()))
     nn.utils.vector_to_parameters(flat, network.parameters())
 
 
+@neutral()
 def identities(steps: int, n: int) -> np.ndarray:
     """Return a frozen W_1 = I of every step, (steps, n, n), read-only: one matrix in memory."""
     return np.broadcast_to(np.eye(n), (steps, n, n))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from bthcheck.ambient import neutral
+
 STREAMS = ("data", "weights", "order", "dropout", "fresh")
 
 
@@ -10,11 +12,13 @@ def stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name),)))
 
 
+@neutral()
 def weight_seed(seed: int) -> int:
     """Return the number that seeds PyTorch's initialisation."""
     return int(stream(seed, "weights").integers(2**63))
 
 
+@neutral()
 def kept_neurons(seed: int, visits: int, neurons: int) -> np.ndarray:
     """Return which neurons 1/2-Dropout keeps at every visit to a point, each with probability 1/2, independently.
 
@@ -23,6 +27,7 @@ def kept_neurons(seed: int, visits: int, neurons: int) -> np.ndarray:
     return stream(seed, "dropout").integers(0, 256, size=(visits, -(-neurons // 8)), dtype=np.uint8)
 
 
+@neutral()
 def sampling_order(seed: int, epochs: int, points: int, sampling: str) -> np.ndarray:
     """Return which point is visited when, an (epochs, points) int32 array.
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import in_float64
 from bthcheck.geometry.lipschitz import first_weight, gamma
 from bthcheck.geometry.pursuit import BasisPursuit
@@ -55,6 +56,7 @@ class Bounds(NamedTuple):
     programs: int
 
 
+@neutral()
 def pattern_bounds(network: Network, x_train: Tensor, patterns: np.ndarray, slopes: np.ndarray | None = None) -> Bounds:
     """Bound λ in the regions of r activation patterns by Theorem 2.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bthcheck.ambient import neutral
 from bthcheck.networks import Network
 
 MAX_NUMBERS = 2**24
@@ -41,6 +42,7 @@ def hidden_widths(network: Network) -> tuple[int, ...]:
     return tuple(widths[:-1])
 
 
+@neutral()
 def activation_patterns(network: Network, x: Tensor) -> np.ndarray:
     """Return which hidden neurons are on at x (m, n): (m, ⌈Σ n_l / 8⌉) uint8, the bits of all hidden layers in order, packed.
 
@@ -57,12 +59,14 @@ def activation_patterns(network: Network, x: Tensor) -> np.ndarray:
     return np.concatenate([forward(network, part)[0] for part in x.split(BATCH)])
 
 
+@neutral()
 def unpacked(patterns: np.ndarray, widths: tuple[int, ...]) -> list[np.ndarray]:
     """Return the 0/1 activation vectors of every hidden layer, float64 of shape (m, n_l) each."""
     bits = np.unpackbits(patterns, axis=1, count=sum(widths)).astype(float)
     return np.split(bits, np.cumsum(widths)[:-1], axis=1)
 
 
+@neutral()
 def kronecker(patterns: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
     """Return s, the Kronecker product of the activation vectors of all hidden layers: (m, Π n_l) float64 of 0 and 1.
 
@@ -78,6 +82,7 @@ def kronecker(patterns: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
     return product
 
 
+@neutral()
 def pattern_gradients(network: Network, patterns: np.ndarray, *, absolute: bool = False) -> np.ndarray:
     """Return the gradient in x of the last affine map in the regions of m patterns, (m, n), in one batched backward pass.
 

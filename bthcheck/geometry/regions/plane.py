@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import in_float64
 from bthcheck.geometry.lipschitz import product_bound
 from bthcheck.geometry.regions.bounds import Status, pattern_bounds
@@ -47,6 +48,7 @@ class PlaneGrid(NamedTuple):
     lipschitz: np.ndarray
 
 
+@neutral()
 def plane_grid(
     network: Network,
     directions: Tensor,
@@ -81,6 +83,7 @@ def plane_grid(
     return PlaneGrid(u, v, patterns, region, logit, output_slope(network, logit) * norms[region])
 
 
+@neutral()
 def plane_regions(
     network: Network,
     x_train: Tensor,

@@ -1,9 +1,17 @@
+import json
+import os
+import shutil
+import time
+import warnings
+
+import pytest
+
 from bthcheck.harness.session import Channel, ProgressMonitor, RunLog, usage
 
 
 def test_a_run_trained_by_one_worker_and_read_by_another_is_a_miss(tmp_path):
     channel = Channel(tmp_path)
-    log = RunLog(channel, "one")
+    log = RunLog(channel, "one", {})
     log.start(3)
     log.finish(None, "a", True, 2.0)
     log.finish(None, "a", False, 2.0)
@@ -22,7 +30,7 @@ def test_events_survive_a_line_cut_off_by_a_crash(tmp_path):
 def test_progress_speaks_when_something_was_trained(tmp_path):
     channel = Channel(tmp_path)
     monitor = ProgressMonitor(channel, lambda line: None)
-    log = RunLog(channel, "sinusoids")
+    log = RunLog(channel, "sinusoids", {})
     log.start(3)
     assert monitor.lines() == []
     log.finish(None, "a", False, 1.0)
@@ -34,3 +42,109 @@ def test_progress_speaks_when_something_was_trained(tmp_path):
 
 def test_a_monitor_that_was_never_started_can_be_stopped(tmp_path):
     ProgressMonitor(Channel(tmp_path), lambda line: None).stop()
+
+
+# ---------------------------------------------------------------------------------- experiments that share a name
+
+
+def test_experiments_that_share_a_name_do_not_share_their_progress(tmp_path):
+    channel = Channel(tmp_path)
+    monitor = ProgressMonitor(channel, lambda line: None)
+    logs = [RunLog(channel, "dropout", {"training": {"epochs": epochs}, "levels": [1]}) for epochs in (300, 500)]
+    logs[0].start(15)
+    logs[1].start(10)
+    for number in range(15):
+        logs[0].finish(None, f"a{number}", True, 1.0)
+    for number in range(5):
+        logs[1].finish(None, f"b{number}", True, 1.0)
+    assert monitor.lines() == [
+        "training dropout (epochs 300): 15 of 15 runs",
+        "training dropout (epochs 500): 5 of 10 runs",
+    ]
+
+
+# ------------------------------------------------------------------------------------------ a folder that is lost
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning_once_and_loses_nothing(tmp_path):
+    channel = Channel(tmp_path / "gone")
+    log = RunLog(channel, "one", {})
+    with pytest.warns(
+        RuntimeWarning, match="progress cannot be followed because .*gone cannot be written: No such file"
+    ) as seen:
+        start_and_finish(log)
+    assert len(seen) == 1
+    assert usage(channel).misses == 1
+    assert ProgressMonitor(channel, lambda line: None).lines() == ["training one: 1 of 3 runs"]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error_even_where_warnings_are(tmp_path):
+    channel = Channel(tmp_path / "gone")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        channel.log("run", key="a")
+    assert len(channel.events()) == 1
+
+
+def test_events_survive_a_full_disk(tiny_disk):
+    channel = Channel(tiny_disk)
+    channel.log("first")
+    (tiny_disk / "rest").write_bytes(b"x" * (15 * 4096))
+    with pytest.raises(OSError, match="No space"):
+        (tiny_disk / "more").write_bytes(b"x" * 4096)
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        fill(channel)
+    assert len(channel.events("later")) == 100
+
+
+def test_a_process_hands_over_what_its_folder_lost(tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    worker, controller = Channel(folder), Channel(folder)
+    worker.log("run", key="a")
+    assert len(controller.events("run")) == 1
+    controller.hear(str(os.getpid()), worker.own())
+    assert len(controller.events("run")) == 1  # heard twice, counted once
+    shutil.rmtree(folder)
+    with pytest.warns(RuntimeWarning):
+        worker.log("run", key="b")
+    controller.hear(str(os.getpid()), json.loads(json.dumps(worker.own())))
+    assert [event["key"] for event in controller.events("run")] == ["a", "b"]
+
+
+def test_a_monitor_survives_a_terminal_that_is_gone(tmp_path):
+    channel = Channel(tmp_path)
+    said = []
+
+    def write(line):
+        said.append(line)
+        raise BrokenPipeError if len(said) == 1 else UnicodeEncodeError("ascii", "φ", 0, 1, "no")
+
+    monitor = ProgressMonitor(channel, write, interval=0.01)
+    monitor.start()
+    log = RunLog(channel, "one", {})
+    log.start(3)
+    for number in range(3):
+        log.finish(None, str(number), True, 1.0)
+        wait_until(lambda number=number: len(said) > number)
+    assert monitor._thread.is_alive()
+    monitor.stop()
+    assert not monitor._thread.is_alive()
+
+
+def start_and_finish(log):
+    log.start(3)
+    log.finish(None, "a", True, 2.0)
+
+
+def fill(channel):
+    for _ in range(100):
+        channel.log("later", text="x" * 100)
+
+
+def wait_until(condition):
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never happened")

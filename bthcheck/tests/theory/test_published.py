@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linprog
 
 import bthcheck
-from bthcheck.experiments import SINUSOIDS
+from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, SINUSOIDS
 from bthcheck.geometry import lipschitz, regions
 from bthcheck.geometry.regions import Status
 from bthcheck.networks import MLP
@@ -138,6 +138,22 @@ def test_estimators_at_the_papers_scale():
         np.testing.assert_allclose(got, values, rtol=0.06)
     lagged = published.lagged(steps).mean(("seed", "step"))  # ruled by the smallest ε
     np.testing.assert_allclose(lagged, (2.07, 7.19, 7.10, 10.9), rtol=0.5)
+
+
+def test_estimators_of_the_small_cnn():
+    """Ten epochs of the small CNN with seed 0, an image, against figures measured with other code, in float32 as there.
+
+    A few steps on one hard image decide the reciprocal, which rounding moves by more than the definition.
+    """
+    small = CORRUPTED_CIFAR_SMALL.replace(epochs=10, windows=400, levels=(0.0, 0.6), seeds=(0,), lipschitz_every=10)
+    steps = published.single_steps(bthcheck.run(small, progress=False)).isel(seed=0)
+    expected = {
+        (1.20, 0.263): (steps.phi, 0.05),
+        (20.3, 1.09): (published.reciprocal(steps), 0.25),
+        (13.6, 1.05): (published.combined_reciprocal(steps), 0.25),
+    }
+    for values, (got, tolerance) in expected.items():
+        np.testing.assert_allclose(got.sum("step") / 400, values, rtol=tolerance)
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5])

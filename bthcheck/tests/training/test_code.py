@@ -56,10 +56,10 @@ def append(path, text):
 def test_a_change_anywhere_in_the_code_changes_the_key_and_elsewhere_does_not(package, engine):
     module = f"bthcheck.training.{engine}"
     counted = code.sources(module, package)
-    keys = [code.digest.__wrapped__(module, package)]
+    keys = [code.text_digest(code.sources(module, package), package)]
     for path in sorted(package.rglob("*.py")):
         append(path, "\nCHANGED = True\n")
-        keys.append(code.digest.__wrapped__(module, package))
+        keys.append(code.text_digest(code.sources(module, package), package))
         assert (keys[-1] != keys[-2]) == (path in counted), path
     assert len(counted) > 10
 
@@ -77,15 +77,13 @@ def test_what_training_comes_to_import_counts_from_then_on(package):
 @pytest.mark.parametrize(
     ("text", "more"),
     [
-        ("import bthcheck.theory.trajectory as t", {"theory/trajectory.py"}),
-        ("from bthcheck.theory import trajectory", {"theory/trajectory.py"}),
-        ("from bthcheck.theory.trajectory import epochs_until", {"theory/trajectory.py"}),
+        ("import bthcheck.report.numbers as n", {"report/numbers.py"}),
+        ("from bthcheck.report import numbers", {"report/numbers.py"}),
+        ("from bthcheck.report.numbers import p_value", {"report/numbers.py"}),
+        ("def late():\n    from bthcheck.report import numbers", {"report/numbers.py"}),
         ("import os", set()),
-        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from bthcheck.theory import trajectory", set()),
-        (
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import os\nelse:\n    from bthcheck import checks",
-            {"checks.py"},
-        ),
+        ("if TYPE_CHECKING:\n    from bthcheck.report import numbers", set()),
+        ("if TYPE_CHECKING:\n    import os\nelse:\n    from bthcheck.report import numbers", {"report/numbers.py"}),
         ("from bthcheck import faces", {"faces.py"}),
         ("import bthchecks", set()),
     ],

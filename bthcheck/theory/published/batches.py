@@ -4,9 +4,11 @@ import numpy as np
 import torch
 import xarray as xr
 
+from bthcheck.ambient import neutral
 from bthcheck.training.runs import Run
 
 
+@neutral()
 def first_of_batch(run: Run, steps: int) -> xr.Dataset:
     """Train for `steps` steps and return φ as defined, and with the ε of the batch's first point for the batch mean.
 

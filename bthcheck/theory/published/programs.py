@@ -7,6 +7,7 @@ import xarray as xr
 from scipy.optimize import OptimizeWarning, linprog
 from torch import Tensor
 
+from bthcheck.ambient import neutral
 from bthcheck.geometry import regions
 from bthcheck.geometry.lipschitz import local_lipschitz
 from bthcheck.geometry.pursuit import NONZERO
@@ -14,6 +15,7 @@ from bthcheck.geometry.regions import Status
 from bthcheck.networks import Network
 
 
+@neutral()
 def unchecked(network: Network, x_train: Tensor, x: Tensor, programs: int | None = None) -> xr.Dataset:
     """Theorem 2 at points as by programs whose status is not looked at, beside `bthcheck.geometry.regions.pattern_bounds`.
 
@@ -62,6 +64,7 @@ def unchecked(network: Network, x_train: Tensor, x: Tensor, programs: int | None
     return xr.Dataset({name: ("region", values) for name, values in variables.items()})
 
 
+@neutral()
 def exchanged(surface: xr.DataArray) -> xr.DataArray:
     """A map as it is drawn, ("u", "v"): what belongs to (v, u) at (u, v).
 

@@ -3,9 +3,11 @@
 import numpy as np
 import xarray as xr
 
+from bthcheck.ambient import neutral
 from bthcheck.tasks import Labels
 
 
+@neutral()
 def independent_data(values: xr.DataArray, along: str) -> xr.DataArray:
     """Put runs of different seeds into each block, as if the data had been drawn anew for every run; (`along`, "seed").
 
@@ -23,6 +25,7 @@ def independent_data(values: xr.DataArray, along: str) -> xr.DataArray:
     return xr.concat([part.drop_vars("diverged", errors="ignore") for part in parts], along).transpose(*values.dims)
 
 
+@neutral()
 def redrawn_labels(clean: np.ndarray, corruption: float, seed: int) -> Labels:
     """Redraw each label where a uniform draw is at most `corruption`, from one fixed `seed` for all repeats.
 
@@ -36,6 +39,7 @@ def redrawn_labels(clean: np.ndarray, corruption: float, seed: int) -> Labels:
     return Labels(clean, redrawn, used)
 
 
+@neutral()
 def recorded(runs: xr.Dataset) -> xr.Dataset:
     """The windows that the code records of runs with several an epoch: the first of each epoch, and none after it."""
     return runs.isel(epoch=slice(None, None, runs.attrs["windows"]))

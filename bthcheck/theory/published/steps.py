@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import Experiment
 from bthcheck.training import fused
 from bthcheck.training.runs import Run, flat_parameters
 
 
+@neutral()
 def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     """Follow every run for the epochs that would have come next, step by step.
 
@@ -48,6 +50,7 @@ def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     return xr.Dataset(variables, {level: levels, "seed": seeds}, _attrs(experiment))
 
 
+@neutral()
 def single_steps(runs: xr.Dataset) -> xr.Dataset:
     """Return `phi` and `epsilon` of every step of runs whose windows are single steps, as `next_steps` has them.
 
@@ -86,18 +89,21 @@ def _attrs(experiment: Experiment) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@neutral()
 def lagged(steps: xr.Dataset) -> xr.DataArray:
     """The update of step t + 1 divided by ε of step t, ‖Δb_1^{t+1}‖/(α ε_t), where φ divides by ε_{t+1}; (…, step)."""
     moved = steps.phi * steps.epsilon
     return moved.isel(step=slice(1, None)) / steps.epsilon.isel(step=slice(None, -1))
 
 
+@neutral()
 def averaged_first(steps: xr.Dataset, seeds: int) -> xr.DataArray:
     """φ of biases averaged over the first `seeds` before norms are taken, ‖mean Δb_1‖/(α mean ε); (level, step)."""
     some = steps.isel(seed=slice(seeds))
     return _norm(some.gradient.mean("seed")) / some.epsilon.mean("seed")
 
 
+@neutral()
 def combined(steps: xr.Dataset, seeds: int) -> xr.DataArray:
     """The MLP's trajectory as in the figure: ‖mean Δb_1^{t+1}‖/(α mean ε_t), means over the first `seeds`; (level, step).
 
@@ -108,11 +114,13 @@ def combined(steps: xr.Dataset, seeds: int) -> xr.DataArray:
     return moved.isel(step=slice(1, None)) / some.epsilon.mean("seed").isel(step=slice(None, -1))
 
 
+@neutral()
 def reciprocal(steps: xr.Dataset) -> xr.DataArray:
     """φ with |1 − y − f| for ε, which is the reciprocal of the slope of the cross-entropy; (…, step)."""
     return steps.phi * steps.epsilon**2 / steps.attrs["loss_factor"]
 
 
+@neutral()
 def combined_reciprocal(steps: xr.Dataset) -> xr.DataArray:
     """The CNN's trajectory as in the figure: ‖Δb_1^{t+1}‖/(α |1 − y_t − f_t|) without each epoch's first step; (…, step)."""
     moved = steps.phi * steps.epsilon
@@ -122,11 +130,13 @@ def combined_reciprocal(steps: xr.Dataset) -> xr.DataArray:
     return values.isel(step=np.flatnonzero(later))
 
 
+@neutral()
 def last_twice(steps: xr.Dataset) -> xr.DataArray:
     """Σφ with the last step's φ counted twice, (…)."""
     return steps.phi.sum("step") + steps.phi.isel(step=-1, drop=True)
 
 
+@neutral()
 def variance_after(steps: xr.Dataset) -> xr.Dataset:
     """Variance of b_1 within each epoch, divided by α²: `before`, over the biases before each step, and `after`, after each.
 
@@ -140,6 +150,7 @@ def variance_after(steps: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({name: values.var("visit").sum("neuron") for name, values in (("before", path - moves), ("after", path))})
 
 
+@neutral()
 def absolute_error(steps: xr.Dataset) -> xr.DataArray:
     """Mean |f − y| of each epoch's steps in regression, where it is ε without the factor of the loss; (…, epoch)."""
     error = steps.epsilon / steps.attrs["loss_factor"]
@@ -147,11 +158,13 @@ def absolute_error(steps: xr.Dataset) -> xr.DataArray:
     return error.groupby(epoch).mean("step")
 
 
+@neutral()
 def running_mean(values: xr.DataArray) -> xr.DataArray:
     """The mean of each epoch's value and all before it, (…, epoch)."""
     return values.cumsum("epoch") / xr.DataArray(np.arange(1, values.sizes["epoch"] + 1), dims="epoch")
 
 
+@neutral()
 def distance_from_first_step(runs: xr.Dataset) -> xr.DataArray:
     """‖b_1 − b_1^1‖ after training, from the bias after the first step instead of b_1^0; (level, "seed")."""
     level, experiment = runs.attrs["level"], runs.bthcheck.experiment.replace(epochs=1)

@@ -10,9 +10,8 @@ because Numba otherwise tests every index for being negative, which stops LLVM f
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from bthcheck.training.fused.compiling import LEAF
+from bthcheck.training.fused.compiling import leaf
 
 
 class Program(NamedTuple):
@@ -46,7 +45,7 @@ class Program(NamedTuple):
     counts: np.ndarray
 
 
-@njit(**LEAF)
+@leaf
 def first_layer(p, x, start):  # type: ignore[no-untyped-def]
     theta, h = p.theta, p.activation
     n, n_1 = p.widths[0], p.widths[1]
@@ -65,7 +64,7 @@ def first_layer(p, x, start):  # type: ignore[no-untyped-def]
         h[i] = max(h[i], 0)
 
 
-@njit(**LEAF)
+@leaf
 def upper_layers(p):  # type: ignore[no-untyped-def]
     """From the activations of layer 1 to s."""
     zero, one, four = np.uintp(0), np.uintp(1), np.uintp(4)
@@ -106,7 +105,7 @@ def upper_layers(p):  # type: ignore[no-untyped-def]
     return s
 
 
-@njit(**LEAF)
+@leaf
 def upper_layers_back(p, scale, target):  # type: ignore[no-untyped-def]
     """From s to ∂s/∂(pre-activations of layer 1) in `delta`.
 
@@ -170,7 +169,7 @@ def upper_layers_back(p, scale, target):  # type: ignore[no-untyped-def]
             delta[a + j0] = s0
 
 
-@njit(**LEAF)
+@leaf
 def first_layer_back(p, x, start, scale, target):  # type: ignore[no-untyped-def]
     theta, delta = p.theta, p.delta
     n, n_1 = p.widths[0], p.widths[1]

@@ -3,18 +3,37 @@
 from typing import Any
 
 import numpy as np
+from numba import njit
+
+from bthcheck.training.fused.machine_code import MachineCode
 
 # Sums may be reordered and products fused; NaN and infinity keep their meaning, or a run that diverges could not be seen.
-COMPILE: dict[str, Any] = {
+_OPTIONS: dict[str, Any] = {
     "nogil": True,
     "inline": "never",
-    "cache": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
-# For functions that neither make nor keep arrays: Numba then does not count references to those they are given, which took a
-# third of the time a step.
-LEAF = {**COMPILE, "_nrt": False}
+
+
+def program(function: Any) -> Any:
+    """Compile a function that makes or keeps arrays, and keep its machine code on disk."""
+    return _compiled(function, _OPTIONS)
+
+
+def leaf(function: Any) -> Any:
+    """Compile a function that neither makes nor keeps arrays, and keep its machine code on disk.
+
+    Numba then does not count references to those it is given, which took a third of the time a step.
+    """
+    return _compiled(function, {**_OPTIONS, "_nrt": False})
+
+
+def _compiled(function: Any, options: dict[str, Any]) -> Any:
+    compiled = njit(**options)(function)
+    if compiled is not function:  # NUMBA_DISABLE_JIT leaves it as it is
+        compiled._cache = MachineCode(function)
+    return compiled
 
 
 def padded(size: int) -> int:

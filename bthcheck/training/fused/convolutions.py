@@ -9,10 +9,9 @@ changes nothing: both are increasing.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from bthcheck.networks import CNN
-from bthcheck.training.fused.compiling import LEAF, aligned_zeros, padded
+from bthcheck.training.fused.compiling import aligned_zeros, leaf, padded
 
 _LANES = 8  # entries that the backward pass of the first convolution handles together
 
@@ -107,7 +106,7 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
     )  # fmt: skip
 
 
-@njit(**LEAF)
+@leaf
 def features(theta, c, bias, x, start, out):  # type: ignore[no-untyped-def]
     """Write the features of the image that begins at x[start] to `out`; b_1 begins at theta[bias]."""
     image, inputs = c.image, np.uintp(c.colours * c.height * c.width)
@@ -120,7 +119,7 @@ def features(theta, c, bias, x, start, out):  # type: ignore[no-untyped-def]
     _second(theta, c, out)
 
 
-@njit(**LEAF)
+@leaf
 def _first(theta, c):  # type: ignore[no-untyped-def]
     """Convolve the image with every first kernel: two channels and four taps at once share what is loaded."""
     one, two, four = np.uintp(1), np.uintp(2), np.uintp(4)
@@ -163,7 +162,7 @@ def _first(theta, c):  # type: ignore[no-untyped-def]
                 sums[z1 + p] = v
 
 
-@njit(**LEAF)
+@leaf
 def _first_pool(c):  # type: ignore[no-untyped-def]
     """Pool the first convolution and apply the ReLU."""
     sums = c.sums
@@ -187,7 +186,7 @@ def _first_pool(c):  # type: ignore[no-untyped-def]
                 cell += np.uintp(1)
 
 
-@njit(**LEAF)
+@leaf
 def _gather(c):  # type: ignore[no-untyped-def]
     """Copy what each position of the second convolution sees into a row of `patches`."""
     rows, columns, kernel, stretch = np.uintp(c.rows_1), np.uintp(c.columns_1), np.uintp(c.kernel), np.uintp(c.stretch)
@@ -204,7 +203,7 @@ def _gather(c):  # type: ignore[no-untyped-def]
             position += np.uintp(1)
 
 
-@njit(**LEAF)
+@leaf
 def _second(theta, c, out):  # type: ignore[no-untyped-def]
     """Second convolution, pool and ReLU, a channel at a time; three positions share a kernel."""
     patches, outputs = c.patches, c.outputs
@@ -245,7 +244,7 @@ def _second(theta, c, out):  # type: ignore[no-untyped-def]
                 feature += one
 
 
-@njit(**LEAF)
+@leaf
 def back(theta, c, bias, delta, scale, target):  # type: ignore[no-untyped-def]
     """Go back from ∂s/∂features in `delta` to ∂s/∂z_1 in ``image_delta``; return ‖∂s/∂z_1‖².
 
@@ -269,7 +268,7 @@ def back(theta, c, bias, delta, scale, target):  # type: ignore[no-untyped-def]
     return square
 
 
-@njit(**LEAF)
+@leaf
 def _second_back(theta, c, delta, scale, target):  # type: ignore[no-untyped-def]
     """From features to patches."""
     updated = theta if target is None else target
@@ -296,7 +295,7 @@ def _second_back(theta, c, delta, scale, target):  # type: ignore[no-untyped-def
                         updated[k + i] -= step * patches[p + i]
 
 
-@njit(**LEAF)
+@leaf
 def _scatter(c):  # type: ignore[no-untyped-def]
     """Add the rows of ``patches_delta`` up where they came from: the transpose of `_gather`."""
     rows, columns, kernel, stretch = np.uintp(c.rows_1), np.uintp(c.columns_1), np.uintp(c.kernel), np.uintp(c.stretch)
@@ -314,7 +313,7 @@ def _scatter(c):  # type: ignore[no-untyped-def]
             position += np.uintp(1)
 
 
-@njit(**LEAF)
+@leaf
 def _first_back(theta, c, scale, target):  # type: ignore[no-untyped-def]
     """From the first pool to the image. The entries of a kernel's row beyond its end are 0 and add nothing."""
     updated = theta if target is None else target

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from bthcheck.ambient import neutral
 from bthcheck.networks import CNN, MLP, Network
 from bthcheck.training.fused import loops
 from bthcheck.training.fused.packing import Packed
@@ -25,6 +26,7 @@ def unsupported(run: Run) -> str | None:
     return None
 
 
+@neutral()
 def train(run: Run, device: str = "cpu") -> RunResult:
     """Train one run and return its epoch statistics."""
     del device
@@ -49,6 +51,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     )
 
 
+@neutral()
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
@@ -78,6 +81,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     return {**arrays, "learning_rate": rates}
 
 
+@neutral()
 def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarray) -> dict[str, np.ndarray]:
     """Train on from `parameters`, one point a step, and return every step.
 
@@ -109,6 +113,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarr
     return arrays
 
 
+@neutral()
 def watch(
     network: Network,
     x: np.ndarray,

@@ -1,13 +1,12 @@
 """Numba programs of the fused engine: the loops over steps that train, trace, follow and watch, with no Python inside."""
 
 import numpy as np
-from numba import njit
 
-from bthcheck.training.fused.compiling import COMPILE
+from bthcheck.training.fused.compiling import program
 from bthcheck.training.fused.steps import backward, forward, gradient_norms, loss_at, step
 
 
-@njit(**COMPILE)
+@program
 def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested, probed, table):  # type: ignore[no-untyped-def]
     """Train, filling one row of `table` a row of `order`, columns as in `STATISTICS`; stop after a row that is not finite.
 
@@ -80,7 +79,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
             break
 
 
-@njit(**COMPILE)
+@program
 def trace(  # type: ignore[no-untyped-def]
     p, c, update, x, y, visits, kept, sizes, rates, phi, epsilon, bias, first_weight, gradient_norm, point_lipschitz, lipschitz
 ):
@@ -106,7 +105,7 @@ def trace(  # type: ignore[no-untyped-def]
     bias[len(sizes)] = b_1
 
 
-@njit(**COMPILE)
+@program
 def follow(p, c, x, y, visits, rates, phi, epsilon, gradient, after):  # type: ignore[no-untyped-def]
     """Train over `visits`, one point a step, writing φ, ε and ∂ℓ/∂b_1 of every step and λ at its point after its update."""
     for number, point in enumerate(visits):
@@ -119,7 +118,7 @@ def follow(p, c, x, y, visits, rates, phi, epsilon, gradient, after):  # type: i
         _, after[number] = gradient_norms(p, c, x, start, None)
 
 
-@njit(**COMPILE)
+@program
 def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lowest, highest):  # type: ignore[no-untyped-def]
     """Train over `visits` with Dropout, one point a step, writing φ and s of every step before its update.
 

@@ -8,13 +8,12 @@ program.
 """
 
 import numpy as np
-from numba import njit
 
 from bthcheck.training.fused import affine, convolutions
-from bthcheck.training.fused.compiling import LEAF
+from bthcheck.training.fused.compiling import leaf
 
 
-@njit(**LEAF)
+@leaf
 def forward(p, c, x, start):  # type: ignore[no-untyped-def]
     """Return the last affine map s at the point that begins at x[start]; leave activations in the work arrays."""
     if c is None:
@@ -24,7 +23,7 @@ def forward(p, c, x, start):  # type: ignore[no-untyped-def]
     return affine.upper_layers(p)
 
 
-@njit(**LEAF)
+@leaf
 def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     """Go back from the last `forward` and return ‖∂s/∂z_1‖²; leave ∂s/∂z_1 in `delta` or `image_delta`.
 
@@ -36,7 +35,7 @@ def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     return affine.first_layer_back(p, x, start, scale, target)
 
 
-@njit(**LEAF)
+@leaf
 def thin(p, kept):  # type: ignore[no-untyped-def]
     """Switch hidden neurons off behind a forward pass, whose s stays as it is: `backward` then takes them for off.
 
@@ -57,7 +56,7 @@ def thin(p, kept):  # type: ignore[no-untyped-def]
         p.counts[layer] = count
 
 
-@njit(**LEAF)
+@leaf
 def loss_at(sigmoid, factor, s, y):  # type: ignore[no-untyped-def]
     """Return ℓ, ∂ℓ/∂s, ∂f/∂s, ε = |∂ℓ/∂f| and whether the class is wrong (NaN in regression) at the last affine map s.
 
@@ -76,7 +75,7 @@ def loss_at(sigmoid, factor, s, y):  # type: ignore[no-untyped-def]
     return factor * loss, factor * slope, larger * smaller, factor * np.exp(loss), 1.0 if wrong else 0.0
 
 
-@njit(**LEAF)
+@leaf
 def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
     """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point, through the neurons that `kept` names; the parameters stay as they are."""
     s = np.float64(forward(p, c, x, start))
@@ -96,7 +95,7 @@ def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
     return norm, steep * np.sqrt(square)
 
 
-@njit(**LEAF)
+@leaf
 def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def]
     """Make one step on `points`; return φ, mean ε, ‖Δb_1‖/α, Σℓ and the number of errors, all as they were before it.
 
@@ -135,7 +134,7 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
     return phi, slopes / size, norm / size, loss, errors
 
 
-@njit(**LEAF)
+@leaf
 def _mean_gradient(p, c, update, x, y, points, kept):  # type: ignore[no-untyped-def]
     """Return ‖mean of ±g‖ over a batch: φ where every ε is 0, as the limit of equal ones. `update` is 0 before and after."""
     bias = p.biases[0]

@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from bthcheck.ambient import neutral
 from bthcheck.training.memory import halving, room
-from bthcheck.training.precision import full_float32
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.stacked import steps
 from bthcheck.training.stacked.graphs import program
@@ -34,6 +34,7 @@ def unsupported(run: Run) -> str | None:
     return None
 
 
+@neutral()
 def shard_size(runs: Sequence[Run], device: str) -> int:
     """Return how many of `runs`, which are alike, fit into memory side by side; see `bthcheck.training.memory.room`."""
     run = runs[0]
@@ -56,6 +57,7 @@ def shard_size(runs: Sequence[Run], device: str) -> int:
     return max(1, (room(device) - common) // each)
 
 
+@neutral()
 def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     """Train runs of one architecture and one schedule side by side and return their epoch statistics, in their order.
 
@@ -72,8 +74,7 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
         raise ValueError(
             "runs that are trained as one stack must agree in architecture, points, batch size, epochs, type and loss"
         )
-    with full_float32():
-        return halving(lambda part: _train(part, device), runs, device)
+    return halving(lambda part: _train(part, device), runs, device)
 
 
 def shape(run: Run) -> tuple[object, ...]:

@@ -1,0 +1,74 @@
+"""The temporary folder of a session, and what is left of those of sessions that died."""
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+PREFIX = "bthcheck-"
+OWNER = "owner.json"
+"""In a session's folder: which process of which machine it is of."""
+
+
+def session_folder() -> Path:
+    """Make a folder for what the processes of this session share, and remove those of sessions that died.
+
+    Raises
+    ------
+    ValueError
+        If no temporary folder can be made.
+    """
+    try:
+        parent = Path(tempfile.gettempdir())
+        remove_abandoned(parent)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    except OSError as error:
+        raise ValueError(f"no temporary folder can be made, TMPDIR names another place: {error.strerror}") from error
+    with contextlib.suppress(OSError):  # on a full disk it stays without an owner, and no other session removes it
+        (folder / OWNER).write_text(json.dumps(_here() | {"pid": os.getpid()}), encoding="utf-8")
+    return folder
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the folders of this user's sessions on this machine whose process is dead; what cannot be removed stays."""
+    for folder in sorted(parent.glob(f"{PREFIX}*")):
+        with contextlib.suppress(OSError):
+            if not folder.is_symlink() and folder.lstat().st_uid == _user() and _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the owner of a folder is known to be dead: one of another machine or container may be alive."""
+    try:
+        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
+        known = {name: owner[name] for name in _here()}
+        return known == _here() and not _is_alive(owner["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _here() -> dict[str, Any]:
+    """Return what a process's number is unique in: the machine, and there the container."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")  # noqa: PTH115, it names no file
+    except OSError:
+        numbers = ""
+    return {"host": platform.node(), "numbers": numbers}
+
+
+def _user() -> int | None:
+    return os.getuid() if hasattr(os, "getuid") else None  # where there are no users to tell apart, nothing is removed
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no number of a process
+        return True
+    return True

@@ -1,0 +1,51 @@
+"""Which experiment is which: they are what their configuration says, whatever their names."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+_LONGEST = 40  # characters of a value that tells an experiment from another of its name
+_MOST = 3  # of these values
+
+
+def identity(configuration: dict[str, Any]) -> str:
+    """Return a short digest of an experiment's fields, the same for the same experiment in any process."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def distinct(experiments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last entry of every experiment, by name, each with the `label` that tells it from the others.
+
+    Parameters
+    ----------
+    experiments : entries with a `name` and a `configuration`, several for an experiment that several processes trained
+    """
+    last = {identity(entry["configuration"]): entry for entry in experiments}
+    entries = [last[key] for key in sorted(last, key=lambda key: (last[key]["name"], key))]
+    return [{**entry, "label": label} for entry, label in zip(entries, told_apart(entries), strict=True)]
+
+
+def told_apart(experiments: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the name of every experiment; where several have one name, what they differ in stands behind it."""
+    labels = []
+    for entry in experiments:
+        fields = [_fields(other["configuration"]) for other in experiments if other["name"] == entry["name"]]
+        own = _fields(entry["configuration"])
+        differing = [name for name in own if any(other.get(name) != own[name] for other in fields)]
+        values = ", ".join(f"{name.rpartition('.')[2]} {_shown(own[name])}" for name in differing[:_MOST])
+        labels.append(f"{entry['name']} ({values})" if values else entry["name"])
+    repeated = {label for label in labels if labels.count(label) > 1}
+    return [f"{label}, no. {labels[:i].count(label) + 1}" if label in repeated else label for i, label in enumerate(labels)]
+
+
+def _fields(value: Any, name: str = "") -> dict[str, str]:
+    """Return dotted name → JSON text of all that is not itself an object."""
+    if not isinstance(value, dict):
+        return {name: json.dumps(value)}
+    parts = [_fields(entry, f"{name}.{key}" if name else key) for key, entry in value.items()]
+    return {key: text for part in parts for key, text in part.items()}
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
