@@ -14,8 +14,11 @@ from bthcheck.theory.trajectory import epochs_until
 CORRUPTION = "corruption"
 LAST = 10
 LAST_EPOCHS = slice(-LAST, None)
-# A tenth of log 2, the loss of answering 1/2, as a tenth of the loss of answering 0 is for the sinusoids.
-FIT = 0.1 * float(np.log(2))
+
+
+def fit(cifar):
+    """A tenth of the loss of answering 1/2, which is log 2, as a tenth of that of answering 0 is for the sinusoids."""
+    return 0.1 * float(np.log(2)) * cifar.bthcheck.experiment.training.loss_factor
 
 
 def mean_phi(cifar):
@@ -30,8 +33,16 @@ def total_phi(cifar, length="trajectory_length"):
 
 def fit_window(cifar):
     """From the first epoch after which some run is fit to the first after which all are."""
-    epochs = epochs_until(cifar.train_loss, FIT)
+    epochs = epochs_until(cifar.train_loss, fit(cifar))
     return float(epochs.min()), float(epochs.max())
+
+
+def longer_trajectory(cifar, evidence):
+    """The tests of T1-CIFAR."""
+    evidence.fitted(cifar.train_loss, fit(cifar), epochs=LAST)
+    late = mean_phi(cifar).isel(epoch=LAST_EPOCHS).mean("epoch")
+    evidence.increases(total_phi(cifar), CORRUPTION, quantity="total φ an image")
+    evidence.increases(late, CORRUPTION, quantity="mean φ over the last 10 epochs")
 
 
 @claim(
@@ -42,10 +53,8 @@ def fit_window(cifar):
     " batch size 1",
 )
 def test_longer_trajectory(corrupted_cifar, evidence):
-    evidence.fitted(corrupted_cifar.train_loss, FIT, epochs=LAST)
+    longer_trajectory(corrupted_cifar, evidence)
     phi, total = mean_phi(corrupted_cifar), total_phi(corrupted_cifar)
-    evidence.increases(total, CORRUPTION, quantity="total φ an image")
-    evidence.increases(phi.isel(epoch=LAST_EPOCHS).mean("epoch"), CORRUPTION, quantity="mean φ over the last 10 epochs")
     tenth = phi.isel(epoch=phi.sizes["epoch"] // 10 - 1)
     early = tests.mean_tau(tenth.transpose("seed", CORRUPTION).values).mean()
     first, last = fit_window(corrupted_cifar)
@@ -88,6 +97,13 @@ def as_published(total, published, evidence):
     )
 
 
+def steeper_at_the_training_images(cifar, evidence):
+    """The test of T2-CIFAR."""
+    evidence.fitted(cifar.train_loss, fit(cifar))
+    steep = cifar.lipschitz_mean.isel(epoch=-1)
+    evidence.increases(steep, CORRUPTION, quantity="mean λ(x) over the training images at the end")
+
+
 @claim(
     "T2-CIFAR",
     source="Theorem 1",
@@ -95,14 +111,21 @@ def as_published(total, published, evidence):
     scope="mean over the training images after the last epoch, every level fit",
 )
 def test_steeper_at_the_training_images(corrupted_cifar, evidence):
-    evidence.fitted(corrupted_cifar.train_loss, FIT)
-    evidence.increases(
-        corrupted_cifar.lipschitz_mean.isel(epoch=-1), CORRUPTION, quantity="mean λ(x) over the training images at the end"
-    )
+    steeper_at_the_training_images(corrupted_cifar, evidence)
     evidence.figure(
         figures.curves(corrupted_cifar.lipschitz_mean, CORRUPTION, ylabel="mean λ(x), x in X"),
         "Local Lipschitz constant at the training images: median over seeds, band from the smallest to the largest.",
     )
+
+
+def slower_training(cifar, evidence):
+    """The tests of T3-CIFAR."""
+    loss, threshold = cifar.train_loss, fit(cifar)
+    evidence.fitted(loss, threshold)
+    tenth = loss.isel(epoch=loss.sizes["epoch"] // 10 - 1)
+    evidence.increases(tenth, CORRUPTION, quantity="training loss at 10 % of the epochs")
+    until = epochs_until(loss, threshold)
+    evidence.increases(until, CORRUPTION, quantity=f"epochs until the training loss is below {threshold:.3f}")
 
 
 @claim(
@@ -112,15 +135,25 @@ def test_steeper_at_the_training_images(corrupted_cifar, evidence):
     scope="training loss at 10 % of the epochs, and epochs until it is a tenth of the loss of answering 1/2, every level fit",
 )
 def test_slower_training(corrupted_cifar, evidence):
+    slower_training(corrupted_cifar, evidence)
     loss = corrupted_cifar.train_loss
-    evidence.fitted(loss, FIT)
-    tenth = loss.isel(epoch=loss.sizes["epoch"] // 10 - 1)
-    evidence.increases(tenth, CORRUPTION, quantity="training loss at 10 % of the epochs")
-    evidence.increases(epochs_until(loss, FIT), CORRUPTION, quantity=f"epochs until the training loss is below {FIT:.3f}")
     evidence.figure(
         figures.curves(loss, CORRUPTION, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
         "Training loss (Fig. 1d): median over seeds, band from the smallest to the largest.",
     )
+
+
+def late_test_loss(cifar):
+    """Mean test loss over the last 10 epochs."""
+    return cifar.test_loss.isel(epoch=LAST_EPOCHS).mean("epoch")
+
+
+def worse_generalisation(cifar, evidence):
+    """The tests of T4-CIFAR."""
+    evidence.fitted(cifar.train_loss, fit(cifar), epochs=LAST)
+    loss, total = late_test_loss(cifar), total_phi(cifar)
+    evidence.increases(loss, CORRUPTION, quantity="mean test loss over the last 10 epochs")
+    evidence.correlates(total, loss, CORRUPTION, quantity="test loss, with levels in the order of total φ")
 
 
 @claim(
@@ -130,11 +163,8 @@ def test_slower_training(corrupted_cifar, evidence):
     scope="mean test loss over the last 10 epochs, every level fit throughout, and total φ; test labels are not corrupted",
 )
 def test_longer_trajectories_generalise_worse(corrupted_cifar, evidence):
-    evidence.fitted(corrupted_cifar.train_loss, FIT, epochs=LAST)
-    loss = corrupted_cifar.test_loss.isel(epoch=LAST_EPOCHS).mean("epoch")
-    total = total_phi(corrupted_cifar)
-    evidence.increases(loss, CORRUPTION, quantity="mean test loss over the last 10 epochs")
-    evidence.correlates(total, loss, CORRUPTION, quantity="test loss, with levels in the order of total φ")
+    worse_generalisation(corrupted_cifar, evidence)
+    loss, total = late_test_loss(corrupted_cifar), total_phi(corrupted_cifar)
     evidence.figure(
         figures.curves(corrupted_cifar.test_loss, CORRUPTION, ylabel="test loss"),
         "Test loss (Fig. 1f): median over seeds, band from the smallest to the largest.",
@@ -145,6 +175,13 @@ def test_longer_trajectories_generalise_worse(corrupted_cifar, evidence):
     )
 
 
+def bias_varies_more(cifar, evidence):
+    """The test of T5-CIFAR."""
+    evidence.fitted(cifar.train_loss, fit(cifar), epochs=LAST)
+    variance = cifar.bias_variance.isel(epoch=LAST_EPOCHS).mean("epoch")
+    evidence.increases(variance, CORRUPTION, quantity="bias variance / α², mean over the last 10 epochs")
+
+
 @claim(
     "T5-CIFAR",
     source="Corollary 2, Fig. 2c",
@@ -152,9 +189,7 @@ def test_longer_trajectories_generalise_worse(corrupted_cifar, evidence):
     scope="variance of b_1 within an epoch divided by α², mean over the last 10 epochs, every level fit throughout",
 )
 def test_bias_varies_more(corrupted_cifar, evidence):
-    evidence.fitted(corrupted_cifar.train_loss, FIT, epochs=LAST)
-    variance = corrupted_cifar.bias_variance.isel(epoch=LAST_EPOCHS).mean("epoch")
-    evidence.increases(variance, CORRUPTION, quantity="bias variance / α², mean over the last 10 epochs")
+    bias_varies_more(corrupted_cifar, evidence)
     evidence.figure(
         figures.curves(corrupted_cifar.bias_variance, CORRUPTION, ylabel="variance of b₁ / α²"),
         "Bias variance (Fig. 2c): median over seeds, band from the smallest to the largest.",

@@ -19,6 +19,7 @@ RESHAPING = (
     "batch_size",
     "dtype",
     "decay",
+    "loss_factor",
     "lipschitz_every",
     "windows",
     "train",
@@ -50,6 +51,8 @@ class Training:
     dropout : probability that a hidden neuron is switched off at the end of the forward pass: 0, or 1/2 as in Theorem 3
     windows : equal parts of an epoch that statistics are kept of, instead of whole epochs; what is measured on the test points
         is then NaN but for the last of an epoch
+    loss_factor : what the loss is multiplied with before it is optimised. Losses and ε are those of the product, and steps are
+        this many times as large; φ and λ know nothing of it. The code behind the paper's figures on images has 1/2 here.
 
     Raises
     ------
@@ -66,11 +69,12 @@ class Training:
     lipschitz_every: int = 10
     windows: int = 1
     dropout: float = 0.0
+    loss_factor: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lipschitz_every", "windows"):
             object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        for name in ("learning_rate", "decay"):
+        for name in ("learning_rate", "decay", "loss_factor"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
         one_of("sampling", self.sampling, SAMPLINGS)
         one_of("dtype", self.dtype, DTYPES)

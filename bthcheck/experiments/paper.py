@@ -28,6 +28,19 @@ CORRUPTED_CIFAR_SMALL = CORRUPTED_CIFAR.replace(
 )
 """The same regime, a learning rate that falls tenfold every 50 epochs at a fortieth of the steps."""
 
+CORRUPTED_CIFAR_AS_RUN = CORRUPTED_CIFAR.replace(name="corrupted CIFAR, as run", loss_factor=0.5)
+"""The same as the code behind the figures has it: half the cross-entropy at the stated rate, which halves the steps."""
+
+CORRUPTED_CIFAR_SMALL_AS_RUN = CORRUPTED_CIFAR_SMALL.replace(
+    name="corrupted CIFAR, as run", loss_factor=0.5, epochs=80, decay=0.1 ** (1 / 100)
+)
+"""The small sibling of that, with a rate that falls tenfold every 100 epochs, as its steps are half as large.
+
+Both numbers follow from the condition of T1-CIFAR alone, all 32 runs fit throughout the last 10 epochs: with the decay of
+`CORRUPTED_CIFAR_SMALL` no number of epochs is enough (all rates together are finite: after 120 epochs the largest training loss
+was 0.19, where 0.035 is fit), with this one 72 are.
+"""
+
 MNIST_ARCHITECTURES = Experiment(
     name="MNIST architectures",
     task=CorruptedImages("mnist", ("3", "6"), train=200, test=1800),
@@ -43,6 +56,12 @@ MNIST_ARCHITECTURES_SMALL = MNIST_ARCHITECTURES.replace(
     network={"CNN": CNN((1, 28, 28), (8, 16), hidden=32), "MLP": MLP((784, 784, 512, 1), output="sigmoid")}
 )
 """The same with a CNN of a twelfth of the channels."""
+
+MNIST_ARCHITECTURES_AS_RUN = MNIST_ARCHITECTURES.replace(name="MNIST architectures, as run", loss_factor=0.5)
+"""The same as the code behind the figures has it, with half the cross-entropy."""
+
+MNIST_ARCHITECTURES_SMALL_AS_RUN = MNIST_ARCHITECTURES_SMALL.replace(name="MNIST architectures, as run", loss_factor=0.5)
+"""The small sibling of that."""
 
 BATCH_SIZE = SINUSOIDS.replace(name="batch size", levels=(0.25, 0.75), batch_size=16)
 """The appendix's minibatches of 16; ``BATCH_SIZE.replace(batch_size=32)`` has those of 32."""

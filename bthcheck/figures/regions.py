@@ -61,6 +61,26 @@ def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = 
 
 
 @defaults()
+def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> Figure:
+    """Draw up to three surfaces over a plane side by side, in colours of their own scales, with the training points as dots.
+
+    Parameters
+    ----------
+    values : title → ("u", "v"); what is not finite is left white
+    points : (m, 2), (u, v) of the training points
+    """
+    figure, panels = _panels(len(values), rows=1)
+    for axes, (title, surface) in zip(panels, values.items(), strict=True):
+        shown = surface.where(np.isfinite(surface))
+        norm = Normalize(float(shown.min()), float(shown.max()))
+        image = _image(axes, shown.transpose("v", "u").values, surface, norm=norm, cmap="cividis")
+        axes.set_title(title, fontsize=8)
+        _scale(figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03), norm)
+        axes.plot(*points.T, ".", color="white", markersize=1.8, markeredgewidth=0, rasterized=True)
+    return figure
+
+
+@defaults()
 def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
     """Draw f and λ on a plane, and in colour where the condition of Theorem 3 does not hold.
 

@@ -1,5 +1,6 @@
 """Figures of statistics over levels and seeds: along training, as distributions, one against another."""
 
+from itertools import accumulate
 from typing import Any
 
 import matplotlib
@@ -45,6 +46,53 @@ def curves(
             axes.set_yscale("log")
         axes.set_xlabel("epoch")
         axes.set_ylabel(ylabel or _title(values))
+        legend(axes)
+        return figure
+
+
+def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) -> Figure:
+    """Draw mean ± standard deviation over seeds against the epoch on linear axes, and the median dotted, a colour a level.
+
+    Parameters
+    ----------
+    values : dimensions (`along`, "seed", "epoch"), such as a loss, or ``trajectory_length.cumsum("epoch")``
+    marks : whether to draw the medians
+    """
+    with style():
+        figure, axes = blank()
+        values = values.dropna("epoch", how="all")
+        values = values.isel(epoch=thinned(values.sizes["epoch"]))
+        for level, color in _colors(values, along):
+            one = values.sel({along: level})
+            mean, spread = one.mean("seed", skipna=False), one.std("seed", skipna=False)
+            axes.fill_between(one.epoch, mean - spread, mean + spread, color=color, alpha=0.18, linewidth=0)
+            axes.plot(one.epoch, mean, color=color, label=_label(along, level), linewidth=1.2)
+            if marks:
+                axes.plot(one.epoch, one.median("seed"), color=color, linewidth=0.9, linestyle=":")
+        axes.set(xlabel="epoch", ylabel=ylabel)
+        legend(axes)
+        return figure
+
+
+def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0.95, log: bool = True) -> Figure:
+    """Draw single steps: the raw values faintly, and their exponential moving average, a colour a level.
+
+    Parameters
+    ----------
+    values : dimensions (`along`, "step")
+    weight : of the average so far, against 1 − `weight` of the step's value; the average begins with the first value
+    """
+    with style():
+        figure, axes = blank()
+        shown = thinned(values.sizes["step"])
+        for level, color in _colors(values, along):
+            raw = values.sel({along: level}).values
+            average = np.array(list(accumulate(raw, lambda so_far, value: weight * so_far + (1 - weight) * value)))
+            axes.plot(shown, raw[shown], color=color, linewidth=0.4, alpha=0.5)
+            axes.plot(shown, average[shown], color=color, label=_label(along, level), linewidth=1.4)
+        if log:
+            axes.set_yscale("log")
+        axes.set(xlabel="step", ylabel=ylabel)
         legend(axes)
         return figure
 

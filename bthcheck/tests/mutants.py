@@ -1,5 +1,6 @@
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
+from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutation import Mutant
 
 SMALL = "[few points, square first layer]"
@@ -53,7 +54,7 @@ MUTANTS = [
     Mutant(
         "slope of the step before", "stacked engine", STACK,
         "    state.length.add_(phi)",
-        "    epsilon = log_epsilon.double().exp().mean(1)\n"
+        "    epsilon = log_steepness.double().exp().mean(1)\n"
         "    state.length.add_(update / vars(state).get('before', epsilon))\n"
         "    vars(state)['before'] = epsilon",
         (STACKED,),
@@ -66,8 +67,8 @@ MUTANTS = [
     ),
     Mutant(
         "reciprocal slope", "reference engine, cross-entropy", REFERENCE,
-        "slope, values.detach()",
-        "slope, -values.detach()",
+        "factor * slope, values.detach()",
+        "factor * slope, -values.detach()",
         (CROSS_ENTROPY,),
     ),
     Mutant(
@@ -78,14 +79,14 @@ MUTANTS = [
     ),
     Mutant(
         "reciprocal slope", "fused engine, cross-entropy", STEPS,
-        "larger * smaller, np.exp(loss)",
-        "larger * smaller, np.exp(-loss)",
+        "larger * smaller, factor * np.exp(loss)",
+        "larger * smaller, factor * np.exp(-loss)",
         ("training/test_engines.py::test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding[0.0-0.5]",),
     ),
     Mutant(
         "reciprocal slope", "fused engine, squared loss", STEPS,
-        "1.0, abs(s - y), np.nan",
-        "1.0, 1 / abs(s - y), np.nan",
+        "1.0, factor * abs(s - y), np.nan",
+        "1.0, factor / abs(s - y), np.nan",
         (TRACED,),
     ),
     Mutant(
@@ -96,8 +97,8 @@ MUTANTS = [
     ),
     Mutant(
         "reciprocal slope", "stacked engine, cross-entropy", STACK,
-        "return values, -right * (-right * s).sigmoid(), values,",
-        "return values, -right * (-right * s).sigmoid(), -values,",
+        "return factor * values, factor * slope, values,",
+        "return factor * values, factor * slope, -values,",
         (STACKED,),
     ),
     Mutant(
@@ -243,9 +244,9 @@ MUTANTS = [
         ("theory/test_trajectory.py::test_distance_chain_against_loops",),
     ),
     Mutant(
-        "averaged before norms", "the other way round, where the authors do it", "theory/published.py",
-        'norm = np.sqrt((some.gradient.mean("seed") ** 2).sum("neuron"))',
-        'norm = np.sqrt((some.gradient ** 2).sum("neuron")).mean("seed")',
+        "averaged before norms", "the other way round, where the authors do it", "theory/published/steps.py",
+        'return _norm(some.gradient.mean("seed")) /',
+        'return _norm(some.gradient).mean("seed") /',
         ("theory/test_published.py::test_averaged_first_is_the_path_of_the_mean_bias[2]",),
     ),
     Mutant(
@@ -355,4 +356,5 @@ MUTANTS = [
         "bound[part] = xi * np.nan_to_num(solutions.value)",
         ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
+    *MUTANTS_PUBLISHED,
 ]  # fmt: skip

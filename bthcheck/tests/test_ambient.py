@@ -224,7 +224,8 @@ def test_points_made_in_inference_mode_are_points():
 
 FLOORS = (
     "geometry.lipschitz", "geometry.covering", "geometry.float64", "geometry.regions.bounds", "geometry.regions.plane",
-    "theory.assumption", "theory.dropout", "theory.published", "theory.trajectory",
+    "theory.assumption", "theory.dropout", "theory.trajectory", "theory.published.batches", "theory.published.programs",
+    "theory.published.repeats", "theory.published.steps",
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities",
 )  # fmt: skip

@@ -6,10 +6,15 @@ import pytest
 from bthcheck.experiments import (
     BATCH_SIZE,
     CORRUPTED_CIFAR,
+    CORRUPTED_CIFAR_AS_RUN,
     CORRUPTED_CIFAR_SMALL,
+    CORRUPTED_CIFAR_SMALL_AS_RUN,
     DROPOUT,
     DROPOUT_DEPTH,
     MNIST_ARCHITECTURES,
+    MNIST_ARCHITECTURES_AS_RUN,
+    MNIST_ARCHITECTURES_SMALL,
+    MNIST_ARCHITECTURES_SMALL_AS_RUN,
     SINUSOIDS,
     TWO_CLUSTERS,
     Experiment,
@@ -78,6 +83,25 @@ def test_the_experiments_on_images_are_as_printed():
     assert mnist.at("MLP").window_steps == 100
     assert BATCH_SIZE.training.batch_size == 16
     assert (BATCH_SIZE.levels, BATCH_SIZE.training.epochs) == ((0.25, 0.75), 3000)
+
+
+@pytest.mark.parametrize(
+    ("printed", "run"), [(CORRUPTED_CIFAR, CORRUPTED_CIFAR_AS_RUN), (MNIST_ARCHITECTURES, MNIST_ARCHITECTURES_AS_RUN)]
+)
+def test_what_was_run_is_what_was_printed_but_for_half_the_loss(printed, run):
+    assert printed.training.loss_factor == 1
+    assert run == printed.replace(name=f"{printed.name}, as run", loss_factor=0.5)
+
+
+def test_small_siblings_of_what_was_run():
+    cifar, mnist = (at_profile(one, "laptop") for one in (CORRUPTED_CIFAR_AS_RUN, MNIST_ARCHITECTURES_AS_RUN))
+    assert (cifar, mnist) == (CORRUPTED_CIFAR_SMALL_AS_RUN, MNIST_ARCHITECTURES_SMALL_AS_RUN)
+    assert cifar.training.loss_factor == mnist.training.loss_factor == 0.5
+    for one, printed in ((cifar, CORRUPTED_CIFAR_SMALL), (mnist, MNIST_ARCHITECTURES_SMALL)):
+        assert (one.task, one.network, one.levels, one.seeds) == (printed.task, printed.network, printed.levels, printed.seeds)
+        assert one.training.learning_rate == printed.training.learning_rate
+    rates = cifar.training.learning_rates()
+    assert (len(rates), rates[50] / rates[0]) == (80, pytest.approx(10**-0.5))  # tenfold in twice as many epochs
 
 
 def test_profiles_size_the_papers_experiments_and_no_others():

@@ -40,7 +40,7 @@ class Epoch(NamedTuple):
 
 
 @neutral()
-def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float) -> Epoch:
+def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate: float, loss_factor: float = 1.0) -> Epoch:
     """Train a copy of a network for one more epoch in float64, by plain SGD at batch size 1, and watch Assumption 1.
 
     Parameters
@@ -48,7 +48,7 @@ def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate:
     network : as trained so far; it stays as it is
     x, y : (m, n) training points and (m,) targets
     order : (m,) the order of the epoch
-    rate : the learning rate α
+    rate, loss_factor : the learning rate α and what the loss is multiplied with
 
     Raises
     ------
@@ -61,7 +61,7 @@ def epoch_after(network: Network, x: Tensor, y: Tensor, order: np.ndarray, rate:
         )
     network = float64_copy(network)
     everything = np.full((len(order), -(-sum(hidden_widths(network)) // 8)), 255, np.uint8)  # kept: there is no Dropout
-    seen = fused.watch(network, x.double().numpy(), y.double().numpy(), order, everything, rate)
+    seen = fused.watch(network, x.double().numpy(), y.double().numpy(), order, everything, rate, loss_factor)
     phi = np.empty(len(x))
     phi[order] = seen["phi"]
     final = first_layer_gradients(network, x.double()).norm(dim=1).numpy()

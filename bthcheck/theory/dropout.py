@@ -74,7 +74,9 @@ class Bound(NamedTuple):
 
 
 @neutral()
-def watch(network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: float, kept: np.ndarray) -> Steady:
+def watch(
+    network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: float, kept: np.ndarray, loss_factor: float = 1.0
+) -> Steady:
     """Train a copy of a network on with Dropout, one point a step, and measure what Theorem 3 asks of these steps.
 
     Parameters
@@ -84,6 +86,7 @@ def watch(network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: floa
     visits : (T,) which point each step visits
     rate : the learning rate α
     kept : (T, bytes) which hidden neurons each step keeps, packed as by `bthcheck.training.streams.kept_neurons`
+    loss_factor : what the loss is multiplied with, as in `Training`
 
     Raises
     ------
@@ -94,7 +97,7 @@ def watch(network: Network, x: Tensor, y: Tensor, visits: np.ndarray, rate: floa
     if not len(visits):
         raise ValueError("there must be at least one step to watch, got none")
     network = float64_copy(network)
-    seen = fused.watch(network, x.double().numpy(), y.double().numpy(), visits, kept, rate)
+    seen = fused.watch(network, x.double().numpy(), y.double().numpy(), visits, kept, rate, loss_factor)
     lowest, highest = seen["lowest"], seen["highest"]
     with np.errstate(divide="ignore", invalid="ignore"):
         gamma = float(np.where(highest == lowest, 0.0, highest / lowest - 1).max())

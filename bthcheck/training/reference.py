@@ -60,7 +60,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size):
             stop.check()
             biases.append(network.first.bias.detach().clone())
-            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch], keep))
+            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch], keep, training.loss_factor))
         phi = torch.stack([step.phi for step in steps]).double()
         path = torch.stack(biases).double()
         count = len(order[epoch])
@@ -75,10 +75,11 @@ def train(run: Run, device: str = "cpu") -> RunResult:
         }
         if tested:
             with torch.no_grad():
-                test = _loss(network, network.logit(network.first(points.x_test)), points.y_test)
+                logit = network.logit(network.first(points.x_test))
+                test = _loss(network, logit, points.y_test, training.loss_factor)
             row["test_loss"], row["test_error"] = test.values.double().mean(), test.wrong.double().mean()
         if network.sigmoid:
-            row["published_length"] = torch.stack([step.update * step.epsilon for step in steps]).double().sum()
+            row["published_length"] = torch.stack([step.update * step.published for step in steps]).double().sum()
         if probed:
             constants = local_lipschitz(network, points.x_train).double()
             row["lipschitz_mean"] = constants.mean()
@@ -126,7 +127,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch], keep).max())
         if isinstance(run.setting.network, MLP):
             columns["rounding"].append(rounding_tolerance(network, points.x_train[batch]).max())
-        step = _step(network, rate, points.x_train[batch], points.y_train[batch], keep)
+        step = _step(network, rate, points.x_train[batch], points.y_train[batch], keep, training.loss_factor)
         columns["phi"].append(step.phi)
         columns["epsilon"].append(step.epsilon)
     columns["bias"].append(network.first.bias.detach().clone())
@@ -155,43 +156,48 @@ def _batches(order: Tensor, kept: Tensor | None, size: int) -> Iterator[tuple[Te
 class _Loss:
     """The loss of points as a function of the logit s, and what follows from it, (m,) each.
 
-    values : ℓ, which is (s − y)²/2, or the cross-entropy of σ(s) with y ∈ {0, 1}
+    values : ℓ, which is `factor` times (s − y)²/2, or times the cross-entropy of σ(s) with y ∈ {0, 1}
     slope : ∂ℓ/∂s
-    log_epsilon : log |∂ℓ/∂f|; for the cross-entropy |∂ℓ/∂f| = 1/|1 − y − f|, whose logarithm is ℓ itself
+    log_steepness : log |∂ℓ/∂f| at a factor of 1; for the cross-entropy that is 1/|1 − y − f|, whose logarithm is ℓ itself
     wrong : whether the class is wrong; NaN in regression
     """
 
     values: Tensor
     slope: Tensor
-    log_epsilon: Tensor
+    log_steepness: Tensor
     wrong: Tensor
 
 
-def _loss(network: Network, logit: Tensor, y: Tensor) -> _Loss:
+def _loss(network: Network, logit: Tensor, y: Tensor, factor: float = 1.0) -> _Loss:
     s = logit.detach()
     if not network.sigmoid:
-        return _Loss((logit - y).square() / 2, s - y, (s - y).abs().log(), torch.full_like(s, math.nan))
+        values = (logit - y).square() / 2
+        return _Loss(factor * values, factor * (s - y), (s - y).abs().log(), torch.full_like(s, math.nan))
     right = 2 * y - 1
     values = -nn.functional.logsigmoid(right * logit)
     slope = -right * (-right * s).sigmoid()  # σ(s) − y, which cancels where σ(s) is 1 to rounding
-    return _Loss(values, slope, values.detach(), ((s > 0) != (y > 0.5)).to(s))
+    return _Loss(factor * values, factor * slope, values.detach(), ((s > 0) != (y > 0.5)).to(s))
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What one SGD step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points."""
+    """What one SGD step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points.
+
+    published : what the authors' code multiplies ‖Δb_1‖/α with, the batch mean of ε of the loss without its factor
+    """
 
     phi: Tensor
     epsilon: Tensor
+    published: Tensor
     update: Tensor
     loss: _Loss
 
 
-def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | None = None) -> _Step:
+def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | None, factor: float) -> _Step:
     z = network.first(x)
     logit = network.logit(z) if kept is None else network.thinned_logit(z, kept)
     (g,) = torch.autograd.grad(network.output(logit).sum(), z, retain_graph=True)
-    loss = _loss(network, logit, y)
+    loss = _loss(network, logit, y, factor)
     parameters = list(network.parameters())
     gradients = torch.autograd.grad(loss.values.mean(), parameters)
     with torch.no_grad():  # plain SGD; importing torch.optim for it takes a second
@@ -199,8 +205,9 @@ def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | No
             parameter.sub_(rate * gradient)
     # φ = ‖Δb_1‖/(α ε), with ε the batch mean of |∂ℓ/∂f|, is a mean of ±g weighted by |∂ℓ/∂f|. In this form nothing cancels,
     # as it does in b^{t+1} − b^t, and nothing overflows where a wrong answer is certain. Equal weights if all ε are 0.
-    weight = torch.softmax(loss.log_epsilon.clamp(min=-1e30), dim=0) * torch.where(loss.slope < 0, -1.0, 1.0).to(g)
+    weight = torch.softmax(loss.log_steepness.clamp(min=-1e30), dim=0) * torch.where(loss.slope < 0, -1.0, 1.0).to(g)
     phi = (weight[:, None] * g).sum(0).norm()
     bias = next(i for i, parameter in enumerate(parameters) if parameter is network.first.bias)
     loss = replace(loss, values=loss.values.detach())
-    return _Step(phi, loss.log_epsilon.exp().mean(), gradients[bias].norm(), loss)
+    steepness = loss.log_steepness.exp().mean()
+    return _Step(phi, factor * steepness, steepness, gradients[bias].norm(), loss)

@@ -1,7 +1,8 @@
 """Bias-trajectory statistics: what an engine measures in every epoch of a run.
 
 Notation (Loukas, Poiitis, Jegelka, NeurIPS 2021): b_1 is the bias of the first layer, α the learning rate, ε = |∂ℓ/∂f| the
-slope of the loss, g = ∂f/∂(W_1 x + b_1), and φ_t = ‖b_1^{t+1} − b_1^t‖ / (α_t ε_t), which is ‖g_t(x_t)‖ at batch size 1.
+slope of the loss that is optimised, `Training.loss_factor` and all, g = ∂f/∂(W_1 x + b_1), and φ_t = ‖b_1^{t+1} − b_1^t‖ /
+(α_t ε_t), which is ‖g_t(x_t)‖ at batch size 1.
 Everything about step t is evaluated before that step's update.
 """
 
@@ -21,7 +22,7 @@ STATISTICS = {
     "lipschitz_mean": ("mean local Lipschitz constant over the training points after the epoch", "output / input"),
     "lipschitz_max": ("largest local Lipschitz constant over the training points after the epoch", "output / input"),
     "published_length": (
-        "sum of ‖Δb_1‖ ε/α over the epoch's steps: φ as the authors' code normalises it",
+        "sum of ‖Δb_1‖/(α |1 − y − f|) over the epoch's steps: φ as the authors' code normalises it",
         "loss² / (output input)",
     ),
 }

@@ -90,3 +90,14 @@ def test_growth_draws_a_line_a_quantity_and_leaves_out_what_is_infinite():
     assert list(line.get_ydata()) == [1.0, 3.0]
     assert list(level.get_ydata()) == [1.0, 1.0]
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["2", "4", "8"]
+
+
+def test_surfaces_are_drawn_side_by_side_with_v_upwards(found):
+    unknown = found.lipschitz.where(found.u > 0, np.nan)
+    figure = figures.surfaces({"f": found.output, "λ": unknown}, np.array([[0.5, -0.5]]))
+    output, slopes = images(figure)[:2]
+    np.testing.assert_allclose(output[0], found.output.transpose("v", "u"))
+    np.testing.assert_array_equal(np.ma.getmaskarray(slopes[0]), np.isnan(unknown.transpose("v", "u")))
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["f", "λ"]
+    assert all(axes.lines[0].get_xydata().tolist() == [[0.5, -0.5]] for axes in panels)

@@ -4,6 +4,8 @@ import os
 import shutil
 
 import numpy as np
+import pytest
+import xarray as xr
 
 from bthcheck import figures
 from bthcheck.tasks import CorruptedImages
@@ -58,3 +60,34 @@ def test_a_contact_sheet_marks_what_was_redrawn():
         assert (axes.title.get_color() == "#b3261e") == (labels.used[index] != labels.clean[index])
         assert np.array_equal(axes.images[0].get_array(), task.images()[index].transpose(1, 2, 0))
     assert {bool(axes.patches) for axes in shown} == {True, False}
+
+
+def test_means_are_drawn_with_their_deviation_and_the_median(blocks):
+    generator = np.random.default_rng(0)
+    values = blocks(np.ones((5, 2))).expand_dims(epoch=np.arange(1, 9)).transpose("frequency", "seed", "epoch")
+    values = values.copy(data=generator.lognormal(size=values.shape))
+    (axes,) = figures.means(values, "frequency", ylabel="loss").axes
+    assert axes.get_yscale() == "linear"
+    for number, band in enumerate(axes.collections):
+        mean, median = axes.lines[2 * number : 2 * number + 2]
+        one = values.values[number]
+        np.testing.assert_allclose(mean.get_ydata(), one.mean(0))
+        np.testing.assert_allclose(median.get_ydata(), np.median(one, axis=0))
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.max() == pytest.approx((one.mean(0) + one.std(0)).max())
+        assert heights.min() == pytest.approx((one.mean(0) - one.std(0)).min())
+    assert len(figures.means(values, "frequency", ylabel="loss", marks=False).axes[0].lines) == 2
+
+
+def test_single_steps_are_drawn_with_their_moving_average():
+    raw = np.random.default_rng(0).lognormal(size=(2, 50))
+    values = xr.DataArray(raw, {"frequency": [0.5, 1.0]}, ("frequency", "step"))
+    (axes,) = figures.smoothed(values, "frequency", ylabel="λ", weight=0.8).axes
+    for number in range(2):
+        shown, average = axes.lines[2 * number : 2 * number + 2]
+        expected = [raw[number, 0]]
+        for value in raw[number, 1:]:
+            expected.append(0.8 * expected[-1] + 0.2 * value)
+        np.testing.assert_allclose(shown.get_ydata(), raw[number])
+        np.testing.assert_allclose(average.get_ydata(), expected)
+    assert axes.get_yscale() == "log"

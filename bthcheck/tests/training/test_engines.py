@@ -172,7 +172,7 @@ def test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding(logit,
         f = 1 / (1 + Decimal(-logit).exp())
         right = f if label else 1 - f
         loss, slope, steep = -right.ln(), f - Decimal(label), f * (1 - f)
-    got = steps.loss_at(True, logit, label)
+    got = steps.loss_at(True, 1.0, logit, label)
     assert got[3] == pytest.approx(float(1 / right), rel=1e-12)
     for value, exact in zip(got, (loss, slope, steep), strict=False):
         assert value == pytest.approx(float(exact), rel=1e-12, abs=1e-300)
@@ -180,7 +180,7 @@ def test_cross_entropy_is_right_where_a_probability_is_0_or_1_to_rounding(logit,
     s, y = torch.tensor([logit], dtype=torch.float64), torch.tensor([label], dtype=torch.float64)
     theirs = reference._loss(network, s, y)
     assert theirs.values.item() == pytest.approx(float(loss), rel=1e-12, abs=1e-300)
-    assert theirs.log_epsilon.item() == pytest.approx(float(loss), rel=1e-12, abs=1e-300)
+    assert theirs.log_steepness.item() == pytest.approx(float(loss), rel=1e-12, abs=1e-300)
 
 
 def test_convolutional_networks_train_with_the_reference():

@@ -19,6 +19,7 @@ class Program(NamedTuple):
 
     identity : whether W_1 is the frozen identity
     sigmoid : whether the output is σ(s) of the last affine map s, with the cross-entropy for a loss; else s, with (s − y)²/2
+    factor : what the loss is multiplied with, `Training.loss_factor`
     inputs, first : n and n_1
     widths : (d + 1,) n, n_1 or the number of features, …, 1
     weights, biases : (d,) where each layer starts in `theta`; the first of `biases` is where b_1 does
@@ -30,6 +31,7 @@ class Program(NamedTuple):
 
     identity: bool
     sigmoid: bool
+    factor: float
     inputs: int
     first: int
     widths: np.ndarray

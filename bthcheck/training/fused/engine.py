@@ -48,7 +48,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     stop = interrupt.current()
     training = run.setting.training
     network = run.network()
-    packed = Packed(network, run.setting.network)
+    packed = Packed(network, run.setting.network, run.setting.training.loss_factor)
     table = np.full((training.rows, len(STATISTICS)), np.nan)
     x_train, y_train, x_test, y_test = points_of(run)
     loops.train(
@@ -73,7 +73,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     del device
     training, points = run.setting.training, run.setting.task.train
     stop = interrupt.current()
-    packed = Packed(run.network(), run.setting.network)
+    packed = Packed(run.network(), run.setting.network, run.setting.training.loss_factor)
     x_train, y_train, _, _ = points_of(run)
     order, kept = run.order(), run.kept()
     row = order.shape[1]
@@ -101,15 +101,15 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
 
 
 @neutral()
-def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) -> dict[str, np.ndarray]:
+def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarray) -> dict[str, np.ndarray]:
     """Train on from `parameters`, one point a step, and return every step.
 
     Parameters
     ----------
-    run : whose data and architecture to use
+    run : whose data, architecture and loss to use
     parameters : (p,) as in `RunResult`
     visits : (steps,) int32 points in order
-    rate : learning rate α of every step
+    rates : (steps,) the learning rate α of each
 
     Returns
     -------
@@ -119,7 +119,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
     """
     network = run.network()
     load_parameters(network, parameters)
-    packed = Packed(network, run.setting.network)
+    packed = Packed(network, run.setting.network, run.setting.training.loss_factor)
     x_train, y_train, _, _ = points_of(run)
     steps = len(visits)
     arrays = {
@@ -128,13 +128,19 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rate: float) ->
         "gradient": np.empty((steps, packed.program.first)),
         "lipschitz_after": np.empty(steps),
     }
-    _interruptibly(loops.follow, packed.program, packed.convolutions, x_train, y_train, visits, rate, *arrays.values())
+    _interruptibly(loops.follow, packed.program, packed.convolutions, x_train, y_train, visits, rates, *arrays.values())
     return arrays
 
 
 @neutral()
 def watch(
-    network: Network, x: np.ndarray, y: np.ndarray, visits: np.ndarray, kept: np.ndarray, rate: float
+    network: Network,
+    x: np.ndarray,
+    y: np.ndarray,
+    visits: np.ndarray,
+    kept: np.ndarray,
+    rate: float,
+    loss_factor: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """Train a network in place with Dropout, one point a step, and return what every step sees and what becomes of λ.
 
@@ -145,6 +151,7 @@ def watch(
     visits : (T,) which point each step visits
     kept : (T, bytes) which hidden neurons each step keeps
     rate : the learning rate α
+    loss_factor : as in `Training`
 
     Returns
     -------
@@ -155,7 +162,7 @@ def watch(
     layers = network.layers()
     widths = (x.shape[1], *(len(bias) for _, bias in layers))
     first, output = "identity" if layers[0][0] is None else "trained", "sigmoid" if network.sigmoid else "identity"
-    packed = Packed(network, MLP(widths, first, output))
+    packed = Packed(network, MLP(widths, first, output), loss_factor)
     steps, points = len(visits), len(y)
     n, n_1 = packed.program.inputs, packed.program.first
     arrays = {

@@ -44,7 +44,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
             length += phi
             largest = max(largest, phi)
             path += rate * moved
-            published += moved * epsilon
+            published += moved * epsilon / p.factor  # the published ε knows nothing of the factor
             steps += 1
 
         drift, distance = 0.0, 0.0
@@ -62,7 +62,8 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
         if tested[epoch]:
             test_loss, test_errors = 0.0, 0.0
             for k in range(np.uintp(len(y_test))):
-                value, _, _, _, wrong = loss_at(p.sigmoid, np.float64(forward(p, c, x_test, k * n)), np.float64(y_test[k]))
+                s = np.float64(forward(p, c, x_test, k * n))
+                value, _, _, _, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y_test[k]))
                 test_loss += value
                 test_errors += wrong
             row[6] = test_loss / len(y_test)
@@ -126,15 +127,15 @@ def trace(  # type: ignore[no-untyped-def]
 
 
 @program
-def follow(p, c, x, y, visits, rate, phi, epsilon, gradient, after, stop):  # type: ignore[no-untyped-def]
+def follow(p, c, x, y, visits, rates, phi, epsilon, gradient, after, stop):  # type: ignore[no-untyped-def]
     """Train over `visits`, one point a step, writing φ, ε and ∂ℓ/∂b_1 of every step and λ at its point after its update."""
     for number, point in enumerate(visits):
         if stop[0]:
             return
         start = np.uintp(point) * np.uintp(p.inputs)
         s = np.float64(forward(p, c, x, start))
-        _, slope, steep, epsilon[number], _ = loss_at(p.sigmoid, s, np.float64(y[point]))
-        phi[number] = steep * np.sqrt(np.float64(backward(p, c, x, start, p.theta.dtype.type(rate * slope), None)))
+        _, slope, steep, epsilon[number], _ = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
+        phi[number] = steep * np.sqrt(np.float64(backward(p, c, x, start, p.theta.dtype.type(rates[number] * slope), None)))
         for i in range(p.first):
             gradient[number, i] = slope * (p.delta[i] if c is None else c.image_delta[i])
         _, after[number] = gradient_norms(p, c, x, start, None)

@@ -16,7 +16,7 @@ from bthcheck.training.runs import flat_parameters
 class Packed:
     """A network's parameters in one vector, `views` of them in the order and shapes of ``Network.parameters()``."""
 
-    def __init__(self, network: Network, architecture: Architecture) -> None:
+    def __init__(self, network: Network, architecture: Architecture, loss_factor: float = 1.0) -> None:
         self.network = network
         cnn = architecture if isinstance(architecture, CNN) else None
         dtype = flat_parameters(network).dtype
@@ -48,6 +48,7 @@ class Packed:
         self.program = Program(
             identity=identity,
             sigmoid=network.sigmoid,
+            factor=loss_factor,
             inputs=widths[0],
             first=len(network.layers()[0][1]),
             widths=np.array(widths, np.uintp),

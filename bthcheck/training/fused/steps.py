@@ -57,10 +57,13 @@ def thin(p, kept):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def loss_at(sigmoid, s, y):  # type: ignore[no-untyped-def]
-    """Return ℓ, ∂ℓ/∂s, ∂f/∂s, ε = |∂ℓ/∂f| and whether the class is wrong (NaN in regression) at the last affine map s."""
+def loss_at(sigmoid, factor, s, y):  # type: ignore[no-untyped-def]
+    """Return ℓ, ∂ℓ/∂s, ∂f/∂s, ε = |∂ℓ/∂f| and whether the class is wrong (NaN in regression) at the last affine map s.
+
+    ℓ is `factor` times the squared error or cross-entropy.
+    """
     if not sigmoid:
-        return 0.5 * (s - y) ** 2, s - y, 1.0, abs(s - y), np.nan
+        return factor * 0.5 * (s - y) ** 2, factor * (s - y), 1.0, factor * abs(s - y), np.nan
     decay = np.exp(-abs(s))
     larger = 1.0 / (1.0 + decay)  # σ(|s|); σ(−|s|) is decay times that
     smaller = decay * larger
@@ -69,7 +72,7 @@ def loss_at(sigmoid, s, y):  # type: ignore[no-untyped-def]
     slope = f if y < 0.5 else -against
     wrong = (s > 0) != (y > 0.5)
     loss = np.log1p(decay) + (abs(s) if wrong else 0.0)
-    return loss, slope, larger * smaller, np.exp(loss), 1.0 if wrong else 0.0
+    return factor * loss, factor * slope, larger * smaller, factor * np.exp(loss), 1.0 if wrong else 0.0
 
 
 @leaf
@@ -77,7 +80,7 @@ def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
     """Return ‖g‖ and λ = ‖W_1ᵀ g‖ at a point, through the neurons that `kept` names; the parameters stay as they are."""
     s = np.float64(forward(p, c, x, start))
     thin(p, kept)
-    _, _, steep, _, _ = loss_at(p.sigmoid, s, 0.0)
+    _, _, steep, _, _ = loss_at(p.sigmoid, p.factor, s, 0.0)
     norm = steep * np.sqrt(np.float64(backward(p, c, x, start, None, None)))
     if p.identity:
         return norm, norm
@@ -105,7 +108,7 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
         point = np.uintp(points[0])
         s = np.float64(forward(p, c, x, point * n))
         thin(p, None if kept is None else kept[0])
-        value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, s, np.float64(y[point]))
+        value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
         norm = np.sqrt(np.float64(backward(p, c, x, point * n, theta.dtype.type(rate * slope), None)))
         return steep * norm, epsilon, abs(slope) * norm, value, wrong
 
@@ -115,7 +118,7 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
         start = np.uintp(point) * n
         s = np.float64(forward(p, c, x, start))
         thin(p, None if kept is None else kept[i])
-        value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, s, np.float64(y[point]))
+        value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
         backward(p, c, x, start, theta.dtype.type(slope), update)
         loss += value
         errors += wrong
@@ -139,7 +142,7 @@ def _mean_gradient(p, c, update, x, y, points, kept):  # type: ignore[no-untyped
         start = np.uintp(point) * np.uintp(p.inputs)
         s = np.float64(forward(p, c, x, start))
         thin(p, None if kept is None else kept[i])
-        _, slope, steep, _, _ = loss_at(p.sigmoid, s, np.float64(y[point]))
+        _, slope, steep, _, _ = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
         backward(p, c, x, start, None, None)
         sign = p.theta.dtype.type(-steep if slope < 0 else steep)
         for j in range(np.uintp(p.first)):

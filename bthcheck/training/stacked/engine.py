@@ -66,12 +66,14 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     Raises
     ------
     ValueError
-        If the runs differ in architecture, number of points, batch size, number of epochs or type.
+        If the runs differ in architecture, number of points, batch size, number of epochs, type or loss factor.
     MemoryError
         If not even one run fits into the memory of the GPU.
     """
     if len({shape(run) for run in runs}) != 1:
-        raise ValueError("runs that are trained as one stack must agree in architecture, points, batch size, epochs and type")
+        raise ValueError(
+            "runs that are trained as one stack must agree in architecture, points, batch size, epochs, type and loss"
+        )
     return halving(lambda part: _train(part, device), runs, device)
 
 
@@ -87,6 +89,7 @@ def shape(run: Run) -> tuple[object, ...]:
         training.rows,
         training.dtype,
         training.dropout,
+        training.loss_factor,
     )
 
 

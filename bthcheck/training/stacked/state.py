@@ -17,6 +17,7 @@ class Stack:
     """Runs side by side. R runs, m points, k test points, n inputs.
 
     sigmoid : whether the output is one
+    factor : what the loss is multiplied with, `Training.loss_factor`
     parameters : those of all runs in the order of ``Network.parameters()``, (R, …) each; `first` and `rest` work on them
     x_train, x_test : (1, m, n), (1, k, n) if all runs have the same points, else (R, m, n), (R, k, n)
     y_train, y_test : (R, m), (R, k)
@@ -24,6 +25,7 @@ class Stack:
     """
 
     sigmoid: bool
+    factor: float
     parameters: list[Tensor]
     first: FirstLayer
     rest: list[Layer]
@@ -44,7 +46,8 @@ class Stack:
         first, rest = batched(networks[0], parameters)
         x_train, y_train, x_test, y_test = (tensor.to(device) for tensor in _points(runs))
         entries = entries_a_point(networks[0])
-        return cls(networks[0].sigmoid, parameters, first, rest, x_train, y_train, x_test, y_test, entries)
+        factor = runs[0].setting.training.loss_factor
+        return cls(networks[0].sigmoid, factor, parameters, first, rest, x_train, y_train, x_test, y_test, entries)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Any, list[Any]]:
         """Return s (R, B) at points (R, B, n) or (1, B, n), and what the layers saved."""
@@ -95,8 +98,8 @@ class State:
     rates : (R, windows) float64, learning rates; rate : (R, 1) that of this window
     initial, reference : (R, n_1), b_1 before training and before this window
     shift, spread : (R, n_1) and (R,) float64, Σ(b_1 − reference) and Σ‖b_1 − reference‖² over the window's steps
-    length, largest, path, published, loss, errors : (R,) float64, Σφ, max φ, Σ‖Δb_1‖/α, Σ‖Δb_1‖ε/α, Σℓ and wrong answers over
-        the window's steps
+    length, largest, path, published, loss, errors : (R,) float64, Σφ, max φ, Σ‖Δb_1‖/α, Σ‖Δb_1‖ε/(α factor), Σℓ and wrong
+        answers over the window's steps
     """
 
     orders: Tensor

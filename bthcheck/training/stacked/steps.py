@@ -22,14 +22,18 @@ def rehearse(stack: Stack, state: State) -> None:
     state.rate.zero_()
 
 
-def _loss(sigmoid: bool, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ℓ, ∂ℓ/∂s, log|∂ℓ/∂f| and whether the class is wrong (NaN in regression), (R, B) each; see the reference engine."""
+def _loss(sigmoid: bool, factor: float, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ℓ, ∂ℓ/∂s, log|∂ℓ/∂f| at a factor of 1 and whether the class is wrong (NaN in regression), (R, B) each.
+
+    See the reference engine.
+    """
     if not sigmoid:
         residual = s - y
-        return residual.square() / 2, residual, residual.abs().log(), torch.full_like(s, torch.nan)
+        return factor * residual.square() / 2, factor * residual, residual.abs().log(), torch.full_like(s, torch.nan)
     right = 2 * y - 1
     values = -nn.functional.logsigmoid(right * s)
-    return values, -right * (-right * s).sigmoid(), values, ((s > 0) != (y > 0.5)).to(s)  # σ(s) − y, without cancellation
+    slope = -right * (-right * s).sigmoid()  # σ(s) − y, without cancellation
+    return factor * values, factor * slope, values, ((s > 0) != (y > 0.5)).to(s)
 
 
 def step(stack: Stack, state: State, size: int) -> None:
@@ -50,7 +54,7 @@ def step(stack: Stack, state: State, size: int) -> None:
     s, first, rest = stack.forward(x)
     if kept is not None:
         thin(stack.rest, rest, kept)
-    values, slope, log_epsilon, wrong = _loss(stack.sigmoid, s, y)
+    values, slope, log_steepness, wrong = _loss(stack.sigmoid, stack.factor, s, y)
     state.loss.add_(values.sum(1, dtype=torch.float64))
     state.errors.add_(wrong.sum(1, dtype=torch.float64))
 
@@ -67,13 +71,13 @@ def step(stack: Stack, state: State, size: int) -> None:
         norm = g.norm(dim=(1, 2))
         phi, update = steep[:, 0] * norm, slope[:, 0].abs() * norm
     else:
-        weight = torch.softmax(log_epsilon.clamp(min=-1e30), dim=1).copysign(slope)
+        weight = torch.softmax(log_steepness.clamp(min=-1e30), dim=1).copysign(slope)
         phi = torch.bmm((weight * steep)[:, None], g).norm(dim=(1, 2))
         update = torch.bmm(slope[:, None], g).norm(dim=(1, 2)) / size
     state.length.add_(phi)
     state.largest.copy_(torch.maximum(state.largest, phi))
     state.path.add_(update)
-    state.published.add_(update * log_epsilon.double().exp().mean(1))
+    state.published.add_(update * log_steepness.double().exp().mean(1))
 
 
 def row(stack: Stack, state: State, steps: int, tested: bool, probed: bool) -> Tensor:
@@ -113,7 +117,7 @@ def _chunks(stack: Stack, x: Tensor) -> tuple[Tensor, ...]:
 def _test(stack: Stack) -> tuple[Tensor, Tensor]:
     """Return loss and error at the test points, (R, k) each."""
     s = torch.cat([stack.forward(part)[0] for part in _chunks(stack, stack.x_test)], dim=1)
-    values, _, _, wrong = _loss(stack.sigmoid, s, stack.y_test)
+    values, _, _, wrong = _loss(stack.sigmoid, stack.factor, s, stack.y_test)
     return values, wrong
 
 
