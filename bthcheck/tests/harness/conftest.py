@@ -36,15 +36,16 @@ def claims(tmp_path):
     """A function that writes claims into a folder and runs pytest there."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    def run(source, *arguments, conftest=CONFTEST):
+    def run(source, *arguments, conftest=CONFTEST, environment=None):
         (tmp_path / "conftest.py").write_text(conftest)
         (tmp_path / "test_claims.py").write_text(source)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
         if not any("randomly" in argument for argument in arguments):
             command += ["-p", "no:randomly"]
         process = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"}
-        )
+            command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=300,
+            env={**os.environ, "COLUMNS": "200", **(environment or {})},
+        )  # fmt: skip
         return Outcome(process, tmp_path)
 
     return run

@@ -96,3 +96,12 @@ def test_slower(tiny, evidence):
 def test_worse(tiny, evidence):
     evidence.increases(tiny.test_loss.isel(epoch=-1), "frequency", quantity="test loss")
 """
+
+ONE = """
+from bthcheck import claim
+
+
+@claim("ONE", statement="One is at most two", source="nowhere", kind="exact")
+def test_one(evidence):
+    evidence.at_most([1.0], [2.0], 0.0, quantity="1 ≤ 2")
+"""
