@@ -84,8 +84,14 @@ class Controller(Worker):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.results.add(report)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
+        try:
+            return (yield)
+        finally:  # also if someone is too impatient to let xdist end its workers
+            self._finish(session)
+
+    def _finish(self, session: pytest.Session) -> None:
         self.monitor.stop()
         self._hear_of_claims()
         if not self.reports:
@@ -101,7 +107,7 @@ class Controller(Worker):
     @property
     def reports(self) -> bool:
         """Whether there is something to report of this session."""
-        return bool(self.results.claims) and not self.config.option.collectonly and not self.refusal
+        return self.runs and bool(self.results.claims) and not self.refusal
 
     def _write_report(self) -> Path:
         from bthcheck.report.page import write

@@ -26,6 +26,7 @@ class Worker:
         self.config = config
         self.settings = settings
         self.refusal: str | None = None
+        self.runs = False  # unless pytest was called to run tests, and came to that
         self.baseline: dict[str, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -45,12 +46,17 @@ class Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         claims = {item.nodeid: asdict(claim) for item in session.items if (claim := claim_of(item)) is not None}
         self.settings.channel.log("collected", claims=claims)
-        if claims and not self.config.option.collectonly:
+        if claims:
+            gc.freeze()  # what was imported is here to stay: no collection need go through its million objects again
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        self.runs = not self.config.option.collectonly and not self.config.getoption("setuponly", False)
+        if self.runs and any(claim_of(item) is not None for item in session.items):
             try:
                 self.prepare()
             except ValueError as error:
                 self._refuse(str(error))
-            gc.freeze()  # what was imported is here to stay: no collection need go through its million objects again
 
     def prepare(self) -> None:
         """Make ready for claims, of which there are some; raise ``ValueError`` with one sentence on what cannot be used."""
@@ -62,9 +68,11 @@ class Worker:
         if self.refusal and not hasattr(self.config, "workerinput"):
             raise pytest.UsageError(self.refusal)
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         if hasattr(self.config, "workeroutput"):
             self.config.workeroutput["bthcheck"] = {"process": str(os.getpid()), "lines": self.settings.channel.own()}
+        return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
