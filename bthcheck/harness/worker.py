@@ -81,6 +81,11 @@ class Worker:
             return (yield)
         try:
             result = yield
+        except pytest.xfail.Exception:
+            raise
+        except pytest.fail.Exception as error:  # what it presented until then is no less worth keeping
+            self._record(item, error=(str(error) or "the test failed").splitlines()[0])
+            raise
         except Exception as error:
             self._record(item, error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise

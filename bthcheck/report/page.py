@@ -84,7 +84,9 @@ def _slug(status: str) -> str:
 
 
 def _data_uri(path: Path) -> str:
-    """Return an SVG file as a URI that holds it; empty if the file is gone."""
-    if not path.exists():
+    """Return an SVG file as a URI that holds it; empty if the file is gone or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
         return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")

@@ -66,6 +66,12 @@ def test_raises(evidence):
     raise ZeroDivisionError("by nought")
 
 
+@claim("FAILS", statement="It gives up", source="nowhere", kind="exact")
+def test_fails(evidence):
+    evidence.at_most([1.0], [2.0], 0.0, quantity="1 ≤ 2")
+    pytest.fail("no more")
+
+
 @claim("EMPTY", statement="It presents nothing", source="nowhere", kind="exact")
 def test_empty(evidence):
     pass
