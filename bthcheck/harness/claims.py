@@ -15,6 +15,7 @@ from bthcheck.checks import one_of
 from bthcheck.evidence import conditions, inequalities, probabilities, trends
 from bthcheck.evidence.families import LEVEL
 from bthcheck.evidence.findings import CONDITION, WORST_FIRST, Finding, Verdict, overall
+from bthcheck.report.numbers import cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bthcheck.evidence.search import Search
 
 KINDS = ("trend", "probabilistic", "exact")
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
 _WIDE = 6.5  # inches, from which a figure has a row of the report to itself
 
 
@@ -43,8 +45,13 @@ class Claim:
     scope: str = ""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.id):
+        if not isinstance(self.id, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.id):
             raise ValueError(f"a claim's id must be letters, digits, '-', '_' or '.', got {self.id!r}")
+        if self.id.endswith(".") or self.id.partition(".")[0].upper() in _RESERVED:
+            raise ValueError(f"a claim's id must be the name of a file on any system, which {self.id!r} is not")
+        for name in ("statement", "source", "scope"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"the {name} of claim {self.id} must be text, got {getattr(self, name)!r}")
         one_of(f"the kind of claim {self.id}", self.kind, KINDS)
 
     @property
@@ -141,22 +148,33 @@ class Evidence:
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the claim's section of the report."""
-        self.notes.append(sentence)
+        self.notes.append(cell(sentence))
 
-    def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Add a table to the claim's section of the report; every row has an entry a column."""
+    def table(self, caption: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]]) -> None:
+        """Add a table to the claim's section of the report; every row has an entry a column.
+
+        Text stands there as it is, numbers of any kind as `bthcheck.report.numbers.cell` writes them.
+        """
         if any(len(row) != len(columns) for row in rows):
             raise ValueError(f"every row of the table {caption!r} must have {len(columns)} entries")
-        self.tables.append({"caption": caption, "columns": list(columns), "rows": [list(row) for row in rows]})
+        cells = [[cell(value) for value in row] for row in rows]
+        self.tables.append({"caption": cell(caption), "columns": [cell(value) for value in columns], "rows": cells})
 
     def figure(self, figure: "Figure", caption: str) -> None:
-        """Add a figure to the claim's section of the report; it is written to the results folder."""
+        """Add a figure to the claim's section of the report; it is written to the results folder.
+
+        One that cannot be written is said in a note instead: what was found does not depend on it.
+        """
         from bthcheck.figures import save
 
         path = self.folder / "figures" / f"{self.claim.id}-{len(self.figures) + 1}.svg"
-        save(figure, path)
+        try:
+            save(figure, path)
+        except OSError as error:
+            self.note(f"A figure is missing because {path} cannot be written: {error.strerror}. It was: {cell(caption)}")
+            return
         wide = bool(figure.get_figwidth() > _WIDE)
-        self.figures.append({"path": str(path.relative_to(self.folder)), "caption": caption, "wide": wide})
+        self.figures.append({"path": path.relative_to(self.folder).as_posix(), "caption": cell(caption), "wide": wide})
 
     @property
     def verdict(self) -> Verdict | None:

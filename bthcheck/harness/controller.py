@@ -4,20 +4,25 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bthcheck.choices import available_threads
+from bthcheck.harness.options import option
 from bthcheck.harness.results import Results
 from bthcheck.harness.session import ProgressMonitor, usage
-from bthcheck.harness.settings import Settings, baseline_path
+from bthcheck.harness.settings import Settings
 from bthcheck.harness.worker import Worker
 from bthcheck.report.baseline import write_baseline
+from bthcheck.report.experiments import distinct
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables by which libraries learn how many threads they may start."""
+UNREPORTED = pytest.ExitCode.INTERNAL_ERROR
+"""How a session ends whose tests all passed, but of which something could not be written."""
 
 
 class Controller(Worker):
@@ -28,7 +33,17 @@ class Controller(Worker):
         self.results = Results()
         self.started = time.time()
         self.report: Path | None = None
+        self.unwritten: list[str] = []
         self.monitor = ProgressMonitor(settings.channel, self._say)
+        self._prepared = False
+        self._made: list[Path] = []
+
+    def prepare(self) -> None:
+        if not self._prepared:
+            super().prepare()
+            self._made = [path for path in (self.settings.results, self.settings.cache) if not path.exists()]
+            self.settings.check_folders()
+            self._prepared = True
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
@@ -47,57 +62,119 @@ class Controller(Worker):
         shared = {"channel": self.settings.channel.folder, "results": self.settings.results, "cache": self.settings.cache}
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Learn of the claims before a worker runs the first of them, and check what they need."""
+        self._hear_of_claims()
+        if self.results.claims:
+            try:
+                self.prepare()
+            except ValueError as error:
+                self._refuse(str(error))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        heard = getattr(node, "workeroutput", {}).get("bthcheck")  # a worker that crashed hands over nothing
+        if heard:
+            self.settings.channel.hear(heard["process"], heard["lines"])
+
     def pytest_sessionstart(self) -> None:
         self.monitor.start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.results.add(report)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
+        try:
+            return (yield)
+        finally:  # also if someone is too impatient to let xdist end its workers
+            self._finish(session)
+
+    def _finish(self, session: pytest.Session) -> None:
         self.monitor.stop()
-        for event in self.settings.channel.events("collected"):
-            self.results.claims.update(event["claims"])
-        if not self.results.claims or self.config.option.collectonly:
+        self._hear_of_claims()
+        if not self.reports:
             return
-        from bthcheck.report.experiments import distinct
+        if option(self.config, "update-baseline") and not self.settings.placebo:
+            with self._or_say("these verdicts are not on record"):
+                write_baseline(self.settings.baseline, self.settings.profile, self.results.rows())
+        with self._or_say("there is no new report"):
+            self.report = self._write_report()
+        if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = UNREPORTED
+
+    @property
+    def reports(self) -> bool:
+        """Whether there is something to report of this session."""
+        return self.runs and bool(self.results.claims) and not self.refusal
+
+    def _write_report(self) -> Path:
         from bthcheck.report.page import write
 
-        rows = self.results.rows()
-        if self.config.getoption("update_baseline") and not self.settings.placebo:
-            write_baseline(baseline_path(self.config), self.settings.profile, rows)
-        self.report = write(
+        return write(
             self.settings.results,
-            rows,
+            self.results.rows(),
             experiments=distinct(self.settings.channel.events("experiment")),
             runs=usage(self.settings.channel).to_dict(),
             profile=self.settings.profile,
             placebo=self.settings.placebo,
-            baseline=self.settings.baseline,
+            baseline=self.baseline,
             seconds=time.time() - self.started,
             root=self.config.rootpath,
             arguments=[str(argument) for argument in self.config.invocation_params.args],
         )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self.report is None:
+        if not self.reports:
             return
-        from bthcheck.report.terminal import table
+        from bthcheck.report.terminal import shown, table
+
+        encoding = getattr(terminalreporter._tw._file, "encoding", None)
+
+        def say(line: str, **markup: bool) -> None:
+            terminalreporter.write_line(shown(line, encoding), **markup)
 
         terminalreporter.section("verdicts" + (" on a placebo" if self.settings.placebo else ""))
         for line, color in table(self.results.rows(), terminalreporter._tw.fullwidth):
-            terminalreporter.write_line(line, **{color: True} if color else {})
-        terminalreporter.write_line(f"runs: {usage(self.settings.channel)}")
-        terminalreporter.write_line(f"report: {os.path.relpath(self.report)}")
+            say(line, **{color: True} if color else {})
+        say(f"runs: {usage(self.settings.channel)}")
+        for sentence in self.unwritten:
+            say(sentence, red=True)
+        if self.report is not None:
+            say(f"report: {_relative(self.report)}")
 
     def pytest_unconfigure(self) -> None:
         shutil.rmtree(self.settings.channel.folder, ignore_errors=True)
-        for folder in (self.settings.results, self.settings.cache):  # made to see whether they can be written
+        for folder in self._made:  # to see whether they can be written
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only if nothing was
+
+    def _hear_of_claims(self) -> None:
+        for event in self.settings.channel.events("collected"):
+            self.results.claims.update(event["claims"])
+
+    @contextlib.contextmanager
+    def _or_say(self, consequence: str) -> Iterator[None]:
+        """Keep what goes wrong from hiding the verdicts: a sentence below them says it."""
+        try:
+            yield
+        except OSError as error:
+            what = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+            self.unwritten.append(f"{consequence}: {what}: {error.strerror}")
+        except Exception as error:
+            self.unwritten.append(f"{consequence}: {type(error).__name__}: {error}")
 
     def _say(self, line: str) -> None:
         terminal: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(line)
+
+
+def _relative(path: Path) -> str:
+    """Return a path as it is called from here, or in full where it is not: from another drive or a deleted folder."""
+    try:
+        return os.path.relpath(path)
+    except (ValueError, OSError):
+        return str(path)

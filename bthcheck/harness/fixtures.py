@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bthcheck.checks import writable_folder
 from bthcheck.choices import cuda_count, share_of_devices
+from bthcheck.harness.options import option
 from bthcheck.harness.session import RunLog
 from bthcheck.harness.settings import worker_number
 from bthcheck.harness.stash import EVIDENCE, SETTINGS, claim_of
@@ -25,29 +27,35 @@ _NETWORKS = {"quick": 2, "laptop": 3, "paper": 10}
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> str:
     """The device to train on. With ``--device cuda`` on several GPUs, each worker has its share."""
-    chosen = pytestconfig.getoption("device")
+    return _device(pytestconfig)
+
+
+def _device(config: pytest.Config) -> str:
+    chosen = option(config, "device")
     if chosen != "cuda":
         return chosen
-    return share_of_devices(chosen, worker_number(pytestconfig), cuda_count())
+    return share_of_devices(chosen, worker_number(config), cuda_count())
 
 
 @pytest.fixture(scope="session")
-def train(pytestconfig: pytest.Config, device: str) -> "Callable[[Experiment], xr.Dataset]":
+def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
     """A function that trains an experiment as the command line asks and returns its Dataset."""
     settings = pytestconfig.stash[SETTINGS]
+    device = _device(pytestconfig)  # not the fixture: other plugins have one of that name, which may hide it
 
     def train_experiment(experiment: "Experiment") -> "xr.Dataset":
         from bthcheck.experiments import at_profile
         from bthcheck.training.engines import resolve, run
         from bthcheck.training.runs import Run
 
-        engine = pytestconfig.getoption("engine")
+        engine = option(pytestconfig, "engine")
         try:  # what cannot be trained is refused in a sentence, before anything is
             sized = at_profile(experiment, settings.profile)
             if settings.seeds:
                 sized = sized.replace(seeds=settings.seeds)
             resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device)
             Run(sized, sized.levels[0], sized.seeds[0]).data()
+            writable_folder("cache", settings.cache)
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
         configuration = json.loads(sized.to_json())
@@ -122,13 +130,13 @@ def _batch_sizes(train: "Callable[[Experiment], xr.Dataset]", scaled: bool) -> "
 @pytest.fixture(scope="session")
 def max_examples(pytestconfig: pytest.Config) -> int:
     """How many networks a search for a counterexample generates."""
-    return _EXAMPLES[pytestconfig.getoption("profile")]
+    return _EXAMPLES[option(pytestconfig, "profile")]
 
 
 @pytest.fixture(scope="session")
 def max_networks(pytestconfig: pytest.Config) -> int:
     """How many trained networks a claim surveys that takes each of them apart, in the order of their seeds."""
-    return _NETWORKS[pytestconfig.getoption("profile")]
+    return _NETWORKS[option(pytestconfig, "profile")]
 
 
 @pytest.fixture

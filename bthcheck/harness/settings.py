@@ -8,8 +8,8 @@ import pytest
 from bthcheck.checks import distinct, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
 from bthcheck.harness.folders import session_folder
+from bthcheck.harness.options import option
 from bthcheck.harness.session import Channel
-from bthcheck.report.baseline import read_baseline
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Settings:
     channel : what the processes of this session share
     seeds : None for the profile's
     threads : cores for this process
+    baseline : file of the verdicts on record
     """
 
     profile: str
@@ -30,58 +31,58 @@ class Settings:
     seeds: tuple[int, ...] | None
     threads: int
     placebo: bool
-    baseline: dict[str, str]
+    baseline: Path
+
+    def check_folders(self) -> None:
+        """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be written."""
+        writable_folder("results", self.results)
+        writable_folder("cache", self.cache)
 
 
 def settings_of(config: pytest.Config) -> Settings:
-    """Check the command line; raise ``ValueError`` with one sentence on what is wrong."""
-    option = config.getoption
-    seeds = _seeds(option("seeds"))
-    baseline = read_baseline(baseline_path(config), option("profile"))
+    """Check the command line; raise ``ValueError`` with one sentence on what is wrong.
+
+    Nothing is written but a temporary folder: whether the others can be matters only where there are claims.
+    """
+    seeds = _seeds(option(config, "seeds"))
     shared = getattr(config, "workerinput", {}).get("bthcheck")
     if shared is None:
-        check_device(option("device"))
+        check_device(option(config, "device"))
         _data(config)
-        results = writable_folder("results", _folder(config, "results_dir", "reports"))
-        if not option("no_cache"):
-            cache = writable_folder("cache", _folder(config, "cache_dir", ".bthcheck_cache"))
         channel = session_folder()
-        folders = {"channel": channel, "results": results, "cache": channel / "runs" if option("no_cache") else cache}
+        cache = channel / "runs" if option(config, "no-cache") else _folder(config, "cache-dir", ".bthcheck_cache")
+        folders = {"channel": channel, "results": _folder(config, "results-dir", "reports"), "cache": cache}
     else:
         folders = {name: Path(path) for name, path in shared.items()}
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     return Settings(
-        profile=option("profile"),
+        profile=option(config, "profile"),
         results=folders["results"],
         cache=folders["cache"],
         channel=Channel(folders["channel"]),
         seeds=seeds,
         threads=max(1, available_threads() // workers),
-        placebo=option("placebo"),
-        baseline=baseline,
+        placebo=option(config, "placebo"),
+        baseline=config.rootpath / "reports" / "baseline.json",
     )
 
 
 def _data(config: pytest.Config) -> None:
     """Name the folder of the full data sets, for the workers too, and fetch what --download asks for."""
-    root = config.getoption("data_root")
+    root = option(config, "data-root")
     if root is not None:
         environment = pytest.MonkeyPatch()
         environment.setenv(ROOT_VARIABLE, str(config.invocation_params.dir / root))
         config.add_cleanup(environment.undo)
-    if config.getoption("download"):
+    if option(config, "download"):
         from bthcheck.datasets.full import download
 
         download("cifar10")
 
 
-def _folder(config: pytest.Config, option: str, default: str) -> Path:
-    given = config.getoption(option)
+def _folder(config: pytest.Config, name: str, default: str) -> Path:
+    given = option(config, name)
     return config.rootpath / default if given is None else config.invocation_params.dir / given
-
-
-def baseline_path(config: pytest.Config) -> Path:
-    return config.rootpath / "reports" / "baseline.json"
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:

@@ -2,15 +2,18 @@
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bthcheck.evidence.findings import plain
 from bthcheck.harness.results import PROPERTY
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.stash import EVIDENCE, claim_of
+from bthcheck.report.baseline import read_baseline
 
 if TYPE_CHECKING:
     from bthcheck.harness.claims import Claim
@@ -23,12 +26,12 @@ class Worker:
         self.config = config
         self.settings = settings
         self.refusal: str | None = None
+        self.runs = False  # unless pytest was called to run tests, and came to that
+        self.baseline: dict[str, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.refusal = _refusal([claim for claim in map(claim_of, items) if claim is not None])
-        if self.refusal and not hasattr(self.config, "workerinput"):
-            raise pytest.UsageError(self.refusal)
+        self._refuse(refusal({item.nodeid: claim for item in items if (claim := claim_of(item)) is not None}))
         if self.settings.placebo:
             for item in items:
                 claim = claim_of(item)
@@ -37,7 +40,7 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if self.refusal and claim_of(item) is not None:  # a worker that stopped would be an internal error of xdist's
+        if self.refusal and claim_of(item) is not None:
             pytest.fail(self.refusal, pytrace=False)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -46,6 +49,31 @@ class Worker:
         if claims:
             gc.freeze()  # what was imported is here to stay: no collection need go through its million objects again
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        self.runs = not self.config.option.collectonly and not self.config.getoption("setuponly", False)
+        if self.runs and any(claim_of(item) is not None for item in session.items):
+            try:
+                self.prepare()
+            except ValueError as error:
+                self._refuse(str(error))
+
+    def prepare(self) -> None:
+        """Make ready for claims, of which there are some; raise ``ValueError`` with one sentence on what cannot be used."""
+        self.baseline = read_baseline(self.settings.baseline, self.settings.profile)
+
+    def _refuse(self, sentence: str | None) -> None:
+        """Stop the session with a sentence; a worker that stopped would be an internal error of xdist's, so its claims do."""
+        self.refusal = self.refusal or sentence
+        if self.refusal and not hasattr(self.config, "workerinput"):
+            raise pytest.UsageError(self.refusal)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["bthcheck"] = {"process": str(os.getpid()), "lines": self.settings.channel.own()}
+        return (yield)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         claim = claim_of(item)
@@ -53,6 +81,11 @@ class Worker:
             return (yield)
         try:
             result = yield
+        except pytest.xfail.Exception:
+            raise
+        except pytest.fail.Exception as error:  # what it presented until then is no less worth keeping
+            self._record(item, error=(str(error) or "the test failed").splitlines()[0])
+            raise
         except Exception as error:
             self._record(item, error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
@@ -63,8 +96,8 @@ class Worker:
     def _record(self, item: pytest.Item, **extra: str) -> None:
         evidence = item.stash.get(EVIDENCE, None)
         if evidence is not None:
-            record = {**evidence.to_dict(), **extra}
-            item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False)))
+            record = plain({**evidence.to_dict(), **extra})
+            item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False, default=str)))
 
     def _judge(self, item: pytest.Item, claim: "Claim") -> None:
         """Fail unless the claim came out supported, or as the baseline says."""
@@ -79,21 +112,37 @@ class Worker:
             return
         if verdict == "supported":
             return
-        if self.settings.baseline.get(claim.id) == verdict:
+        if self.baseline.get(claim.id) == verdict:
             pytest.xfail(f"{message} (as on record)")
         pytest.fail(message, pytrace=False)
 
 
-def _refusal(claims: "list[Claim]") -> str | None:
-    """Return what is wrong with the claims as a set, or None."""
-    repeated = sorted({claim.id for claim in claims if sum(claim.id == other.id for other in claims) > 1})
-    if repeated:
-        return f"claim ids must be unique, got {', '.join(repeated)} more than once"
+def refusal(claims: "dict[str, Claim]") -> str | None:
+    """Return what is wrong with claims as a set, or None.
+
+    Parameters
+    ----------
+    claims : node id of its test → claim
+    """
+    tests: dict[str, list[str]] = {}  # of ids that are one to a file system that does not tell cases apart
+    for nodeid, claim in claims.items():
+        tests.setdefault(claim.id.lower(), []).append(nodeid)
+    for nodeids in tests.values():
+        ids = list(dict.fromkeys(claims[nodeid].id for nodeid in nodeids))
+        if len(ids) > 1:
+            return f"claim ids must differ in more than case, or their figures may be one file, got {' and '.join(ids)}"
+        if len(nodeids) > 1 and len({nodeid.partition("[")[0] for nodeid in nodeids}) == 1:
+            return (
+                f"claim {ids[0]} is parametrized, which makes {len(nodeids)} tests of one claim, and a claim has one verdict:"
+                " loop over the cases inside its test, or write a claim with an id of its own for each"
+            )
+        if len(nodeids) > 1:
+            return f"claim ids must be unique, got {ids[0]} more than once: {', '.join(nodeids)}"
     if not claims:
         return None
     from bthcheck.evidence import FAMILY_SIZE
 
-    family = sum(claim.statistical for claim in claims)
+    family = sum(claim.statistical for claim in claims.values())
     if family > FAMILY_SIZE:
         return (
             f"{family} statistical claims are more than the {FAMILY_SIZE} that share the family-wise error;"

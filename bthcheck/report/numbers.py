@@ -15,6 +15,16 @@ def number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
 
 
+def cell(value: Any) -> str:
+    """Return plain text for any entry of a table: text as it is, whole numbers in full, others with four significant digits.
+
+    A number may be one of NumPy, or of an array of NumPy, PyTorch or xarray that holds one. None is a dash.
+    """
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
+    return str(value) if isinstance(value, (bool, int)) else number(value)
+
+
 def effect(finding: dict[str, Any]) -> str:
     """Effect size with its interval, as "0.93 [0.80, 1.00]"."""
     if finding.get("effect") is None:

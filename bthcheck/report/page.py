@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 
+from bthcheck.evidence.findings import plain
+from bthcheck.files import write_whole
 from bthcheck.report.environment import describe
 from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.report.records import headline
@@ -38,6 +40,11 @@ def write(
     seconds : time the session took
     root : the project, for its commit
     arguments : what pytest was called with
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written; the one that was there before still is.
     """
     records = {
         "profile": profile,
@@ -50,11 +57,12 @@ def write(
         "experiments": experiments,
         "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in rows],
     }
+    records = plain(records)
+    page, text = render(records, folder), json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "records.json").write_text(json.dumps(records, indent=1, ensure_ascii=False), encoding="utf-8")
-    path = folder / "index.html"
-    path.write_text(render(records, folder), encoding="utf-8")
-    return path
+    write_whole(folder / "records.json", text)
+    write_whole(folder / "index.html", page)
+    return folder / "index.html"
 
 
 def render(records: dict[str, Any], folder: Path) -> str:
@@ -76,7 +84,9 @@ def _slug(status: str) -> str:
 
 
 def _data_uri(path: Path) -> str:
-    """Return an SVG file as a URI that holds it; empty if the file is gone."""
-    if not path.exists():
+    """Return an SVG file as a URI that holds it; empty if the file is gone or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
         return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")

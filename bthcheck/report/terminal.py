@@ -27,12 +27,18 @@ def table(rows: list[dict[str, Any]], width: int) -> list[tuple[str, str]]:
     return lines
 
 
+def shown(line: str, encoding: str | None) -> str:
+    """Return a line as a terminal of that encoding can show it: a character that it does not have becomes its escape."""
+    encoding = encoding or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     finding = headline(row)
     blocks = finding.get("blocks")
     return (
         row["claim"]["id"],
-        row["claim"]["statement"],
+        " ".join(row["claim"]["statement"].split()),  # on one line, whatever it has
         row["status"],
         effect(finding),
         p_value(finding.get("p")),

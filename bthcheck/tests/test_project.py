@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,35 @@ def test_ci_runs_the_two_commands_of_the_readme():
     commands = re.findall(r"```sh\n(python3 .*)\n```", readme)
     assert len(commands) == 2
     ci = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "tox" in line]
-    assert ci == commands
+    assert ci == [*commands, ".venv/bin/tox run -e lowest,newest"]
+
+
+def test_lowest_versions_are_those_that_are_promised():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = dict(requirement.split(">=") for requirement in project["dependencies"])
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert promised.pop("torch")  # which is large: the pinned one is used, as the file says
+    assert tested == promised
+
+
+def test_the_part_of_the_tests_that_other_versions_run_is_there():
+    spec = importlib.util.spec_from_file_location("versions", ROOT / ".ci" / "versions.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.pins(ROOT / "constraints-lowest.txt")
+    for path, _, name in (test.partition("::") for test in script.TESTS):
+        assert (ROOT / path).exists(), path
+        assert not name or f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
 def test_readme_names_every_option():
-    from bthcheck.harness import plugin
+    from bthcheck.harness.options import OPTIONS
 
-    options = set(re.findall(r'add\(\s*"(--[a-z-]+)"', Path(plugin.__file__).read_text()))
-    assert len(options) == 11
+    assert len(OPTIONS) == 11
     readme = (ROOT / "README.md").read_text()
-    assert not [option for option in options if f"`{option}" not in readme]
+    assert not [name for name in OPTIONS if f"`--{name}" not in readme]
+    assert "`--bth-" in readme
 
 
 def test_every_claim_has_a_verdict_on_record_for_every_profile():

@@ -66,6 +66,12 @@ def test_raises(evidence):
     raise ZeroDivisionError("by nought")
 
 
+@claim("FAILS", statement="It gives up", source="nowhere", kind="exact")
+def test_fails(evidence):
+    evidence.at_most([1.0], [2.0], 0.0, quantity="1 ≤ 2")
+    pytest.fail("no more")
+
+
 @claim("EMPTY", statement="It presents nothing", source="nowhere", kind="exact")
 def test_empty(evidence):
     pass
@@ -95,4 +101,13 @@ def test_slower(tiny, evidence):
 @claim("WORSE", statement="They generalise worse", source="Fig. 1c")
 def test_worse(tiny, evidence):
     evidence.increases(tiny.test_loss.isel(epoch=-1), "frequency", quantity="test loss")
+"""
+
+ONE = """
+from bthcheck import claim
+
+
+@claim("ONE", statement="One is at most two", source="nowhere", kind="exact")
+def test_one(evidence):
+    evidence.at_most([1.0], [2.0], 0.0, quantity="1 ≤ 2")
 """

@@ -1,10 +1,13 @@
 """What a claim's test presents, and the verdict that comes of it."""
 
 import dataclasses
+import json
+import re
 
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from bthcheck import evidence
 from bthcheck.evidence import LEVEL, Verdict, overall, trend
@@ -134,11 +137,63 @@ def test_a_table_has_an_entry_a_column(tmp_path):
 
 
 def test_records_are_plain_json(tmp_path, blocks):
-    import json
-
     presented = Evidence(Claim("A", "s", "t"), tmp_path)
     presented.increases(blocks(np.full((3, 4), np.nan)), ALONG)
     presented.decreases(blocks(np.arange(12.0).reshape(3, 4)), ALONG)
     text = json.dumps(presented.to_dict(), allow_nan=False)
     assert json.loads(text)["verdict"] == "refuted"
     assert json.loads(text)["findings"][0]["table"]["values"][0] == [None] * 4
+
+
+# -------------------------------------------------------------------------- whatever is presented, a record is plain
+
+
+ODD = [
+    (np.float64(1 / 3), "0.3333"),
+    (np.float32(0.5), "0.5"),
+    (np.int64(123456), "123456"),
+    (123456, "123456"),
+    (True, "True"),
+    (np.bool_(False), "False"),
+    (float("nan"), "nan"),
+    (np.float64("-inf"), "-inf"),
+    (None, "–"),
+    (np.array(2.5), "2.5"),
+    (xr.DataArray(2.5), "2.5"),
+    (np.str_("text"), "text"),
+    ("1/3 = 0.33333", "1/3 = 0.33333"),
+    (1 + 2j, "(1+2j)"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), ODD, ids=[repr(value) for value, _ in ODD])
+def test_tables_notes_and_captions_hold_plain_text(tmp_path, value, text):
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.table(value, [value, "b"], [["1", value]])
+    presented.note(value)
+    presented.figure(Figure(figsize=(1, 1)), value)
+    record = json.loads(json.dumps(presented.to_dict(), allow_nan=False))
+    assert record["tables"] == [{"caption": text, "columns": [text, "b"], "rows": [["1", text]]}]
+    assert record["notes"] == [text]
+    assert record["figures"] == [{"path": "figures/A-1.svg", "caption": text, "wide": False}]
+
+
+def test_a_tensor_of_one_number_is_that_number(tmp_path):
+    torch = pytest.importorskip("torch")
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    presented.table("c", ["a"], [[torch.tensor(0.25)]])
+    assert presented.tables[0]["rows"] == [["0.25"]]
+
+
+@pytest.mark.parametrize("id", ["T1.", "CON", "nul", "Aux.1", "com1", "LPT9.x", "COM1.", 7, ""])
+def test_ids_that_are_no_files_somewhere_are_refused(id):
+    with pytest.raises(ValueError, match=r"a claim's id must be .*, (which|got) " + re.escape(repr(id))):
+        Claim(id, "s", "t")
+    assert Claim("CONE", "s", "t").id == "CONE"
+    assert Claim("T1.CON", "s", "t").id == "T1.CON"
+
+
+@pytest.mark.parametrize("field", ["statement", "source", "scope"])
+def test_a_claim_is_written_in_text(field):
+    with pytest.raises(ValueError, match=f"the {field} of claim A must be text, got 7"):
+        Claim(**{"id": "A", "statement": "s", "source": "t", field: 7})

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from bthcheck.tests.harness.samples import CLAIMS, CONFTEST, TRAINED
+from bthcheck.harness.claims import Claim
+from bthcheck.harness.worker import refusal
+from bthcheck.tests.harness.samples import CLAIMS, CONFTEST, ONE, TRAINED
 
 
 @pytest.mark.parametrize(
@@ -112,11 +114,35 @@ def test_a_download_that_fails_stops_the_session_with_a_sentence(claims):
 def test_claim_ids_are_unique(claims):
     outcome = claims(CLAIMS.replace('"DOWN"', '"UP"'))
     assert outcome.code == 4
-    assert "claim ids must be unique, got UP more than once" in outcome.text
+    assert "claim ids must be unique, got UP more than once: test_claims.py::test_up, test_claims.py::test_down" in outcome.text
     spread = claims(CLAIMS.replace('"DOWN"', '"UP"'), "-n", "2")
     assert spread.code == 1
     assert "claim ids must be unique, got UP more than once" in spread.text
     assert "INTERNALERROR" not in spread.text
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_parametrized_claim_is_told_what_to_do(claims, workers):
+    source = ONE.replace("@claim", "import pytest\n@pytest.mark.parametrize('n', [1, 2])\n@claim").replace(
+        "(evidence)", "(n, evidence)"
+    )
+    outcome = claims(source, "-n", workers)
+    assert outcome.code == (4 if workers == "0" else 1)
+    assert "claim ONE is parametrized, which makes 2 tests of one claim, and a claim has one verdict" in outcome.text
+    assert "loop over the cases inside its test, or write a claim with an id of its own for each" in outcome.text
+    assert "INTERNALERROR" not in outcome.text
+
+
+def test_claims_as_a_set_are_refused_in_a_sentence():
+    a, b, lower = (Claim(id, "s", "t") for id in ("T1", "T2", "t1"))
+    assert refusal({"x.py::a": a, "x.py::b": b}) is None
+    assert refusal({}) is None
+    assert refusal({"x.py::a": a, "x.py::b": lower}) == (
+        "claim ids must differ in more than case, or their figures may be one file, got T1 and t1"
+    )
+    assert "T1 is parametrized, which makes 2 tests" in refusal({"x.py::a[1]": a, "x.py::a[2]": a, "x.py::b": b})
+    assert refusal({"x.py::a[1]": a}) is None
+    assert refusal({"x.py::a": a, "y.py::a": a}) == "claim ids must be unique, got T1 more than once: x.py::a, y.py::a"
 
 
 def test_the_family_has_a_size(claims):

@@ -51,13 +51,15 @@ def test_trouble_is_shown_as_such(claims, workers):
     arguments = ("-n", workers) if workers != "0" else ("-n", "0", "-k", "not crash")
     outcome = claims(TROUBLE, *arguments)
     assert outcome.code == 1
-    expected = {"SETUP": "error", "RAISES": "error", "EMPTY": "error", "GOOD": "supported"}
+    expected = {"SETUP": "error", "RAISES": "error", "FAILS": "error", "EMPTY": "error", "GOOD": "supported"}
     if workers != "0":
         expected["CRASH"] = "crashed"
     assert outcome.statuses == expected
     reasons = {row["claim"]["id"]: row["reason"] for row in outcome.records["claims"]}
     assert "the fixture broke" in reasons["SETUP"]
     assert reasons["RAISES"] == "ZeroDivisionError: by nought"
+    assert reasons["FAILS"] == "no more"
+    assert [len(row["findings"]) for row in outcome.records["claims"] if row["claim"]["id"] == "FAILS"] == [1]
     assert "claim EMPTY presented no evidence" in reasons["EMPTY"]
     html = (outcome.folder / "reports" / "index.html").read_text()
     assert "by nought" in html

@@ -12,9 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from bthcheck.harness.claims import Claim, Evidence
+from bthcheck.report.experiments import distinct
 from bthcheck.report.numbers import count, effect, number, p_value
-from bthcheck.report.page import write
-from bthcheck.report.terminal import table
+from bthcheck.report.page import render, write
+from bthcheck.report.terminal import shown, table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
@@ -103,6 +104,56 @@ def test_report_is_well_formed(report):
     assert checker.bad == checker.open == []
 
 
+def written(folder, **changes):
+    given = {
+        "rows": [], "experiments": [], "runs": {"from_cache": 0, "trained": 0, "training_seconds": 0.0}, "profile": "laptop",
+        "placebo": False, "baseline": {}, "seconds": 1.0, "root": folder, "arguments": ["claims"],
+    }  # fmt: skip
+    return write(folder / "out", **(given | changes))
+
+
+def test_records_are_json_whatever_was_measured(tmp_path):
+    """NaN and infinity are no JSON, and half of a surrogate pair is no UTF-8."""
+    page = written(tmp_path, seconds=np.float64(1.0), arguments=["\udcff"], runs={
+        "from_cache": np.int64(3), "trained": 0, "training_seconds": float("inf")
+    })  # fmt: skip
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    records = json.loads((page.parent / "records.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert records["runs"] == {"from_cache": 3, "trained": 0, "training_seconds": None}
+    assert records["command"] == "pytest '\udcff'"
+
+
+def test_a_full_disk_leaves_the_report_that_was_there(tiny_disk):
+    page = written(tiny_disk)
+    before = {path.name: path.read_bytes() for path in page.parent.iterdir()}
+    assert sorted(before) == ["index.html", "records.json"]
+    with pytest.raises(OSError, match=r"No space left on device: '.*records\.json'"):
+        written(tiny_disk, arguments=["x" * 60_000])
+    assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == before
+
+
+def test_experiments_of_one_name_are_told_apart(tmp_path):
+    entries = [
+        {"name": "dropout", "engine": "fused", "device": "cpu", "diverged": 0, "configuration": {
+            "levels": [1], "vary": "depth", "seeds": [0], "training": {"epochs": epochs, "dtype": "float32"}}}
+        for epochs in (300, 500)
+    ]  # fmt: skip
+    text = written(tmp_path, experiments=distinct(entries)).read_text(encoding="utf-8")
+    assert "<b>dropout (epochs 300)</b>" in text
+    assert "<b>dropout (epochs 500)</b>" in text
+
+
+def test_a_figure_that_is_gone_does_not_take_the_report_along(report):
+    records = json.loads((report.parent / "records.json").read_text(encoding="utf-8"))
+    figure = next(row for row in records["claims"] if row["figures"])["figures"][0]["path"]
+    (report.parent / figure).unlink()
+    (report.parent / figure).mkdir()
+    assert "A figure." in render(records, report.parent)
+
+
 def test_records_say_the_same(report):
     records = json.loads((report.parent / "records.json").read_text())
     assert [row["status"] for row in records["claims"]] == ["crashed", "inconclusive", "supported"]
@@ -142,6 +193,20 @@ def test_numbers():
     assert effect({"effect": 0.5, "interval": [0.25, 1.0]}) == "0.50 [0.25, 1.00]"
     assert effect({"effect": None}) == ""
     assert (count(1, "run"), count(0, "run"), count(2, "seed")) == ("1 run", "0 runs", "2 seeds")
+
+
+def test_a_statement_of_several_lines_is_a_line_of_the_table(report):
+    rows = json.loads((report.parent / "records.json").read_text())["claims"]
+    rows[0]["claim"]["statement"] = "One\n\ttwo"
+    lines = [line for line, _ in table(rows, 200)]
+    assert not [line for line in lines if "\n" in line or "\t" in line]
+    assert any("One two" in line for line in lines)
+
+
+def test_a_line_is_shown_in_what_the_terminal_has():
+    assert shown("φ ≤ 2", "ascii") == r"\u03c6 \u2264 2"
+    assert shown("φ \ud800", "utf-8") == r"φ \ud800"
+    assert shown("φ", None) == "φ"
 
 
 @pytest.mark.parametrize("width", [80, 200])
