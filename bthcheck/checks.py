@@ -57,3 +57,14 @@ def writable_folder(name: str, folder: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise ValueError(f"the {name} folder {path} cannot be written: {error.strerror}") from error
     return path
+
+
+def readable_folder(name: str, folder: str | os.PathLike[str]) -> Path:
+    """Create `folder` if need be and return it, or raise ``ValueError`` if it cannot be looked into."""
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        os.scandir(path).close()
+    except OSError as error:
+        raise ValueError(f"the {name} folder {path} cannot be used: {error.strerror}") from error
+    return path

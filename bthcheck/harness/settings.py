@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bthcheck.checks import distinct, writable_folder
+from bthcheck.checks import distinct, readable_folder, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
 from bthcheck.harness.folders import session_folder
 from bthcheck.harness.options import option
@@ -34,9 +34,12 @@ class Settings:
     baseline: Path
 
     def check_folders(self) -> None:
-        """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be written."""
+        """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
+
+        Finished runs may be in a folder that can be read alone.
+        """
         writable_folder("results", self.results)
-        writable_folder("cache", self.cache)
+        readable_folder("cache", self.cache)
 
 
 def settings_of(config: pytest.Config) -> Settings:

@@ -24,6 +24,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from safetensors.numpy import load, save
 
+from bthcheck.checks import readable_folder
 from bthcheck.files import write_whole
 from bthcheck.training import code, machine
 from bthcheck.training.runs import Run, RunResult
@@ -77,13 +78,8 @@ class RunCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = readable_folder("cache", folder)
         self._said: set[str] = set()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            os.scandir(self.folder).close()
-        except OSError as error:
-            raise ValueError(f"the cache folder {self.folder} cannot be used: {error.strerror}") from error
         try:
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".bthcheck-") as probe:
                 new = Path(probe, "file")
