@@ -20,7 +20,7 @@ from bthcheck.tests.harness.samples import CLAIMS, CONFTEST, ONE, TRAINED
         (("--seeds", "many"), "--seeds must be a number of seeds"),
         (("--seeds", "1,1"), "--seeds must be distinct"),
         (("--results-dir", "pytest.ini"), "the results folder .*pytest.ini cannot be written"),
-        (("--cache-dir", "pytest.ini"), "the cache folder .*pytest.ini cannot be written"),
+        (("--cache-dir", "pytest.ini"), "the cache folder .*pytest.ini cannot be used: File exists"),
     ],
 )
 def test_bad_options_are_refused_before_anything_runs(claims, arguments, message):

@@ -132,7 +132,7 @@ def test_claims_are_refused_in_a_sentence_before_the_first_runs(claims, what, wo
     assert outcome.code == 4, outcome.text
     sentence = {
         "results": r"ERROR: the results folder \S+pytest\.ini/reports cannot be written: Not a directory",
-        "cache": r"ERROR: the cache folder \S+pytest\.ini/cache cannot be written: Not a directory",
+        "cache": r"ERROR: the cache folder \S+pytest\.ini/cache cannot be used: Not a directory",
         "baseline": r"ERROR: the baseline \S+baseline\.json must be a JSON object of profiles",
     }[what]
     assert re.search(sentence, outcome.text), outcome.text
@@ -146,7 +146,7 @@ def test_a_test_that_trains_but_is_no_claim_is_told_of_the_cache(claims):
     source = "from bthcheck.experiments import SINUSOIDS\n\n\ndef test_it(train):\n    train(SINUSOIDS)\n"
     outcome = claims(source, *NOWHERE)
     assert outcome.code == 1
-    assert re.search(r"the cache folder \S+pytest\.ini/cache cannot be written: Not a directory", outcome.text)
+    assert re.search(r"the cache folder \S+pytest\.ini/cache cannot be used: Not a directory", outcome.text)
     assert "Traceback" not in outcome.text
 
 

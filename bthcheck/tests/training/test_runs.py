@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import bthcheck
 from bthcheck.experiments import SINUSOIDS
@@ -122,3 +123,40 @@ def test_reference_agrees_with_itself_on_another_device(place):
     experiment = SMALL.replace(levels=(0.5,), seeds=(0,), epochs=2)
     cpu, there = (bthcheck.run(experiment, device=device, engine="reference", progress=False) for device in ("cpu", place))
     np.testing.assert_allclose(there.trajectory_length, cpu.trajectory_length, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Results of two sessions over different seeds."""
+    some = SMALL.replace(levels=(0.25, 0.5), epochs=1)
+    return [bthcheck.run(some.replace(seeds=seeds), progress=False) for seeds in ((0, 1), (4,))]
+
+
+def test_results_put_together_know_all_their_seeds(pair):
+    """`.experiment` once had the seeds of the first alone."""
+    both = xr.concat(pair, "seed", data_vars="minimal")
+    assert both.bthcheck.experiment.seeds == (0, 1, 4)
+    assert both.bthcheck.experiment == pair[0].bthcheck.experiment.replace(seeds=(0, 1, 4))
+    assert torch.equal(both.bthcheck.weights(0.5, 4).first.bias, pair[1].bthcheck.weights(0.5, 4).first.bias)
+    assert pair[0].sel(seed=[1]).bthcheck.experiment.seeds == (0, 1)  # a selection keeps it whole
+    again = bthcheck.run(both.bthcheck.experiment, progress=False)
+    xr.testing.assert_equal(again.drop_vars("diverged"), both.drop_vars("diverged"))
+
+
+def test_results_that_are_not_of_one_experiment_say_so(pair):
+    other = bthcheck.run(SMALL.replace(levels=(0.25, 0.5), epochs=1, seeds=(7,), loss_factor=0.5), progress=False)
+    both = xr.concat([pair[0], other], "seed", data_vars="minimal", combine_attrs="drop_conflicts")
+    with pytest.raises(ValueError, match="has lost its attribute 'experiment'"):
+        _ = both.bthcheck.experiment
+
+
+def test_weights_of_a_selection_are_those_of_the_run(pair):
+    """`sel(seed=1)` leaves no dimension to select from."""
+    whole = pair[0]
+    expected = whole.bthcheck.weights(0.5, 1).first.bias
+    for selected in (whole.sel(seed=1), whole.sel(frequency=0.5), whole.sel(seed=1, frequency=0.5), whole.isel(seed=[1])):
+        assert torch.equal(selected.bthcheck.weights(0.5, 1).first.bias, expected)
+    with pytest.raises(KeyError, match="the Dataset holds seed 1, got 0"):
+        whole.sel(seed=1).bthcheck.weights(0.5, 0)
+    with pytest.raises(KeyError, match=r"the Dataset holds frequency 0\.25, 0\.5, got 0\.3"):
+        whole.bthcheck.weights(0.3, 0)
