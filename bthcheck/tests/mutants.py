@@ -1,6 +1,7 @@
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
+from bthcheck.tests.mutants_state import MUTANTS_OF_STATE
 from bthcheck.tests.mutation import Mutant
 
 SMALL = "[few points, square first layer]"
@@ -357,4 +358,5 @@ MUTANTS = [
         ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
     *MUTANTS_PUBLISHED,
+    *MUTANTS_OF_STATE,
 ]  # fmt: skip
