@@ -1,5 +1,6 @@
 """A session that is interrupted reports what is finished."""
 
+import functools
 import json
 import os
 import signal
@@ -46,6 +47,7 @@ def interrupted(tmp_path):
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             env={**os.environ, "COLUMNS": "200", "TMPDIR": str(tmp_path)},
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
         )  # fmt: skip
         try:
             lines = wait_for(process, tmp_path / "started")
