@@ -1,5 +1,6 @@
 """How all figures are drawn, and what they have in common: size, legend, the number of points of a curve, the file."""
 
+import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from bthcheck.files import write_whole
 
 # What is not about how figures look: where and with what they are shown.
 _NOT_STYLE = ("backend", "date.epoch", "docstring", "interactive", "macosx", "savefig.directory", "tk.", "toolbar", "webagg")
@@ -26,10 +29,12 @@ _POINTS = 160  # drawn of each curve; more is only weight in the report
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG, the same bytes for the same figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a figure as SVG, the same bytes for the same figure, whole or not at all."""
+    drawn = io.BytesIO()
     with style():
-        figure.savefig(path, format="svg", metadata={"Date": None})
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, drawn.getvalue())
 
 
 @contextmanager

@@ -91,3 +91,14 @@ def test_single_steps_are_drawn_with_their_moving_average():
         np.testing.assert_allclose(shown.get_ydata(), raw[number])
         np.testing.assert_allclose(average.get_ydata(), expected)
     assert axes.get_yscale() == "log"
+
+
+def test_a_figure_is_written_whole_or_not_at_all(tiny_disk, blocks):
+    figure = figures.violins(blocks(np.arange(1.0, 13).reshape(3, 4)), "frequency")
+    path = tiny_disk / "figure.svg"
+    path.write_text("the last session's")
+    (tiny_disk / "filler").write_bytes(b"x" * 56_000)
+    with pytest.raises(OSError, match=r"No space left on device: .*figure\.svg"):
+        figures.save(figure, path)
+    assert path.read_text() == "the last session's"
+    assert {one.name for one in tiny_disk.iterdir()} == {"figure.svg", "filler"}
