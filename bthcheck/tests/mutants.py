@@ -171,8 +171,8 @@ MUTANTS = [
     ),
     Mutant(
         "biases aliased", "trace, reference engine", REFERENCE,
-        'in batches:\n        columns["bias"].append(network.first.bias.detach().clone())',
-        'in batches:\n        columns["bias"].append(network.first.bias.detach())',
+        'stop.check()\n        columns["bias"].append(network.first.bias.detach().clone())',
+        'stop.check()\n        columns["bias"].append(network.first.bias.detach())',
         (NORMALISED,),
     ),
     Mutant(

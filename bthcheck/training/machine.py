@@ -25,5 +25,5 @@ def describe(device: str) -> dict[str, str]:
     }
     facts |= {name: value for name in _VARIABLES if (value := os.environ.get(name)) is not None}
     if torch.device(device).type == "cuda":
-        facts["GPU"] = torch.cuda.get_device_name(device)
+        facts["GPU"] = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "none"
     return facts
