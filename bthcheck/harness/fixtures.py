@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bthcheck.checks import writable_folder
+from bthcheck.checks import readable_folder
 from bthcheck.choices import cuda_count, share_of_devices
 from bthcheck.harness.options import option
 from bthcheck.harness.session import RunLog
@@ -55,7 +55,7 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
                 sized = sized.replace(seeds=settings.seeds)
             resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device)
             Run(sized, sized.levels[0], sized.seeds[0]).data()
-            writable_folder("cache", settings.cache)
+            readable_folder("cache", settings.cache)
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
         configuration = json.loads(sized.to_json())
