@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever happens while they are written."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -19,9 +20,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written; it names `path`, and what was there before is untouched.
+        If the file cannot be written, or something that is no file is in its place; it names `path`, and what was there before
+        is untouched.
     """
     target = Path(os.path.realpath(path))  # a link that is replaced would leave behind what it points to
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "it is there and is no file", os.fspath(path))  # such as a device, which would be replaced
     unwritten = memoryview(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
     temporary = target.with_name(
         f".bthcheck-{os.getpid()}-{os.urandom(8).hex()}.tmp"

@@ -108,3 +108,15 @@ def test_a_limit_on_the_size_of_files_leaves_what_was_there(tmp_path):
 def test_a_folder_that_is_not_there_is_named_by_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.file'$"):
         write_whole(tmp_path / "none" / "file", "text")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.mkdir()])
+def test_what_is_no_file_is_not_replaced(tmp_path, make):
+    """A device, say: /dev/zero once became a file of zeros no more, by way of a link."""
+    make(tmp_path / "other")
+    (tmp_path / "link").symlink_to("other")
+    for name in ("other", "link"):
+        with pytest.raises(OSError, match=rf"it is there and is no file: .*{name}"):
+            write_whole(tmp_path / name, "text")
+    assert not (tmp_path / "other").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "other"}

@@ -145,9 +145,8 @@ class RunCache:
         facts = json.dumps({"key": key, "schema": SCHEMA, "diverged": result.diverged, "seconds": result.seconds})
         content = save(arrays, {"facts": facts, "sha256": _digest(arrays, facts)})
         try:
-            if self.path(key).is_dir():
-                self.path(key).rmdir()  # what stands in the way holds nothing
             self.folder.mkdir(parents=True, exist_ok=True)
+            _clear(self.path(key))
             write_whole(self.path(key), content)
         except OSError as error:
             self._say(f"runs finished from now on may not be kept in {self.folder}: {error.strerror}")
@@ -164,6 +163,14 @@ class RunCache:
         if sentence not in self._said:
             self._said.add(sentence)
             warnings.warn(sentence, stacklevel=3)
+
+
+def _clear(path: Path) -> None:
+    """Take away what stands in the place of a file: a link is never followed, whoever put it there, to what it points to."""
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        path.unlink(missing_ok=True)
+    elif path.is_dir():
+        path.rmdir()  # which holds nothing of ours
 
 
 def _reason(error: BaseException) -> str:

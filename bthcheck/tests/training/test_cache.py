@@ -5,6 +5,7 @@ import multiprocessing.pool
 import os
 import pickle
 import signal
+import stat
 import time
 import warnings
 
@@ -122,6 +123,14 @@ def replace_by(make):
     return harm
 
 
+def make_device(path):
+    """Make what /dev/zero is: endless zeros."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except OSError as error:
+        pytest.skip(f"no device can be made here: {error}")
+
+
 def header(text):
     """Write an archive whose header is this text."""
 
@@ -149,7 +158,8 @@ DAMAGE = {
     "a link to nothing": replace_by(lambda path: path.symlink_to("nowhere")),
     "a link to itself": replace_by(lambda path: path.symlink_to(path)),
     "a pipe": replace_by(os.mkfifo),
-    "a device": replace_by(lambda path: path.symlink_to("/dev/zero")),
+    "a link to a pipe": replace_by(lambda path: (os.mkfifo(path.with_name("pipe")), path.symlink_to("pipe"))),
+    "a device": replace_by(make_device),
     "nested deeply": header("[" * 100_000),
     "a list for a header": header("[1, 2]"),
     "no metadata": header("{}"),
@@ -194,6 +204,21 @@ def test_damaged_entry_is_said_and_trained_again(tmp_path, kind):
         warnings.simplefilter("error")
         _, healed = train(tmp_path)
     assert len(healed.read) == 6
+
+
+def test_what_a_link_points_to_is_never_written(tmp_path):
+    """Whoever hands a cache over could otherwise have any file replaced that its next user may write."""
+    folder, outside = tmp_path / "cache", tmp_path / "outside"
+    train(folder)
+    path = entry(folder)
+    path.unlink()
+    outside.write_text("not a run")
+    path.symlink_to(outside)
+    with pytest.warns(UserWarning, match="is damaged"):
+        train(folder)
+    assert outside.read_text() == "not a run"
+    assert not path.is_symlink()
+    assert len(train(folder)[1].read) == 6
 
 
 def test_another_runs_file_under_this_name_is_not_believed(tmp_path):

@@ -188,7 +188,7 @@ def test_who_waits_says_for_what_and_goes_on_for_as_long_as_it_takes(tmp_path, m
 # --------------------------------------------------------------------------------------------------- stopping
 
 LONG = {
-    "fused": TINY.replace(epochs=10**6),
+    "fused": TINY.replace(epochs=150_000),
     "reference": TINY.replace(epochs=10**5),
     "stacked": TINY.replace(epochs=10**5),
     "fused, one long epoch": TINY.replace(
