@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -105,11 +106,12 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
     kept = _kept(run, device)
-    batches = [
+    visits = (
         (rate, batch, keep)
         for epoch, rate in enumerate(training.learning_rates())
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size)
-    ][:steps]
+    )
+    batches = list(islice(visits, steps))
     columns: dict[str, list[Tensor]] = {
         name: []
         for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz", "rounding")
