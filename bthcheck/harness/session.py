@@ -151,7 +151,7 @@ class ProgressMonitor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._shown: dict[str, int] = {}
-        self._waits = 0
+        self._waits: set[str] = set()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -180,8 +180,10 @@ class ProgressMonitor:
                 done[event["experiment"]].add(event["key"])
                 if event["trained"]:
                     trained[event["experiment"]].add(event["key"])
-        waiting = [event["sentence"] for event in self._channel.events("wait")]
-        lines, self._waits = waiting[self._waits :], len(waiting)
+        # Events come process by process, so that a new one may stand before those that were shown.
+        waiting = dict.fromkeys(event["sentence"] for event in self._channel.events("wait"))
+        lines = [sentence for sentence in waiting if sentence not in self._waits]
+        self._waits.update(lines)
         for key, start in started.items():
             if len(trained[key]) > self._shown.get(key, 0):
                 self._shown[key] = len(trained[key])

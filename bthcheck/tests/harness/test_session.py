@@ -40,6 +40,19 @@ def test_progress_speaks_when_something_was_trained(tmp_path):
     assert monitor.lines() == []
 
 
+def test_what_is_waited_for_is_said_once_whichever_process_waits(tmp_path):
+    """A worker whose events come first may speak last."""
+    channel = Channel(tmp_path)
+    monitor = ProgressMonitor(channel, lambda line: None)
+    RunLog(channel, "sinusoids", {}).wait("waiting for one")
+    assert monitor.lines() == ["waiting for one"]
+    assert monitor.lines() == []
+    lines = [json.dumps({"event": "wait", "sentence": f"waiting for {what}"}) for what in ("two", "one")]
+    channel.hear("0", lines)
+    assert monitor.lines() == ["waiting for two"]
+    assert monitor.lines() == []
+
+
 def test_a_monitor_that_was_never_started_can_be_stopped(tmp_path):
     ProgressMonitor(Channel(tmp_path), lambda line: None).stop()
 

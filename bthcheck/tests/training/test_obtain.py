@@ -185,6 +185,16 @@ def test_who_waits_says_for_what_and_goes_on_for_as_long_as_it_takes(tmp_path, m
     assert seconds == sorted(seconds)
 
 
+def test_a_progress_bar_says_what_is_waited_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(obtain, "_SAY_SECONDS", 0.2)
+    held = filelock.FileLock(tmp_path / f"{run_key(FIRST, 'fused', 'cpu')}.lock", thread_local=False)
+    bthcheck.run(TINY, progress=False)  # compiled by now
+    with held:
+        threading.Timer(2.0, held.release).start()
+        bthcheck.run(TINY, cache=tmp_path)
+    assert f"waiting for {FIRST}" in capsys.readouterr().err
+
+
 # --------------------------------------------------------------------------------------------------- stopping
 
 LONG = {
