@@ -23,6 +23,7 @@ SAYS = {
     "pytest_plugin": "the name that conftest.py loads",
     "harness": "what pytest drives",
     "report": "what is written of a session",
+    "watching": "any PyTorch training",
     "figures": "labelled arrays in, a Figure out",
     "evidence": "how a claim is tested",
     "theory": "what the theorems say of a training",

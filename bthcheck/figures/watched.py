@@ -1,0 +1,56 @@
+"""The figure of a watched training: what its gradients, its first bias and its Lipschitz constants did."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bthcheck.figures.style import legend, style, thinned
+
+_WEIGHT = 0.95
+
+
+def watched(records: xr.Dataset) -> Figure:
+    """Draw φ and ‖g‖, λ where it was probed, the bias's way, and the loss against the step; smoothed lines over faint raw ones.
+
+    Parameters
+    ----------
+    records : from `bthcheck.watch`, dimension "step"; a panel without a number in it is left out
+    """
+    panels = {
+        "output / input": ("phi", "gradient_norm_mean", "lipschitz_mean", "lipschitz_max"),
+        "first bias": ("update", "distance_to_init"),
+        "loss": ("train_loss",),
+    }
+    names = {"phi": "φ", "gradient_norm_mean": "mean ‖g‖", "lipschitz_mean": "mean λ", "lipschitz_max": "largest λ",
+             "update": "‖Δb₁‖", "distance_to_init": "distance", "train_loss": "loss"}  # fmt: skip
+    shown = {label: [name for name in some if np.isfinite(records[name]).any()] for label, some in panels.items()}
+    shown = {label: some for label, some in shown.items() if some} or {"output / input": []}
+    with style():
+        figure = Figure(figsize=(5.6, 0.5 + 2.1 * len(shown)))
+        figure.subplots_adjust(left=0.14, right=0.97, bottom=0.5 / (0.5 + 2.1 * len(shown)), top=0.97, hspace=0.18)
+        rows = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (label, some) in zip(rows, shown.items(), strict=True):
+            for number, name in enumerate(some):
+                _line(axes, records[name], names[name], f"C{number}")
+            if any((records[name].values > 0).any() for name in some):
+                axes.set_yscale("log")
+            axes.set_ylabel(label)
+            legend(axes)
+        rows[-1].set_xlabel("step")
+        return figure
+
+
+def _line(axes: Axes, values: xr.DataArray, label: str, color: str) -> None:
+    finite = np.isfinite(values.values)
+    steps, raw = values.step.values[finite], values.values[finite]
+    which = thinned(len(raw))
+    if str(values.name).startswith("lipschitz"):
+        axes.plot(steps[which], raw[which], ".-", color=color, label=label, markersize=4, linewidth=1.2)
+        return
+    average = np.empty(len(raw))
+    so_far = raw[0]
+    for i, value in enumerate(raw):
+        so_far = average[i] = _WEIGHT * so_far + (1 - _WEIGHT) * value
+    axes.plot(steps[which], raw[which], color=color, linewidth=0.4, alpha=0.5)
+    axes.plot(steps[which], average[which], color=color, label=label, linewidth=1.4)

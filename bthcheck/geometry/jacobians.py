@@ -1,0 +1,54 @@
+"""Local Lipschitz constants of any differentiable function of several outputs."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bthcheck.ambient import neutral
+
+MOST_OUTPUTS = 64
+"""Outputs a point for which a Jacobian is taken: it costs a backward pass each."""
+_CHUNK = 256
+
+
+@neutral()
+def local_constants(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """λ(x_i) = ‖∂f(x_i)/∂x_i‖₂, the spectral norm of the Jacobian at every point, shape (m,).
+
+    For one output that is the norm of the gradient, the paper's λ (section 3). The constants hold for the Euclidean norm on
+    both sides, if f(x_i) depends on x_i alone.
+
+    Parameters
+    ----------
+    function : maps (m, …) to (m, …)
+    x : (m, …) floating-point inputs, all dimensions but the first together being one point
+
+    Raises
+    ------
+    ValueError
+        If the function returns another number of points, or more than `MOST_OUTPUTS` numbers for each.
+    """
+    return torch.cat([_constants(function, part) for part in x.detach().split(_CHUNK)])
+
+
+def _constants(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    x = (x.clone() if x.is_inference() else x).requires_grad_()
+    f = function(x)
+    if f.ndim == 0 or len(f) != len(x):
+        raise ValueError(f"f must be one row a point: for {len(x)} points its shape is {tuple(f.shape)}")
+    f = f.reshape(len(x), -1)
+    if not f.requires_grad:  # the function is constant
+        return x.new_zeros(len(x))
+    count = f.shape[1]
+    if count > MOST_OUTPUTS:
+        raise ValueError(
+            f"f has {count} outputs a point, and Lipschitz constants are computed for at most {MOST_OUTPUTS};"
+            " let output= pick those that you ask about"
+        )
+    rows = []
+    for k in range(count):
+        (row,) = torch.autograd.grad(f[:, k].sum(), x, retain_graph=k < count - 1, allow_unused=True)
+        rows.append(torch.zeros_like(x) if row is None else row)
+    jacobian = torch.stack(rows, 1).flatten(2)
+    return jacobian[:, 0].norm(dim=1) if count == 1 else torch.linalg.svdvals(jacobian)[:, 0]
