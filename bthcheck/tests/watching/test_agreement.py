@@ -40,10 +40,8 @@ def trained(experiment, **options):
                 batch = torch.from_numpy(order[first : first + training.batch_size]).long()
                 optimizer.zero_grad()
                 f = network(x[batch])
-                if network.sigmoid:  # of the probability, as it is f here
-                    loss = nn.functional.binary_cross_entropy(f, y[batch])
-                else:
-                    loss = ((f - y[batch]) ** 2).mean() / 2
+                squared = ((f - y[batch]) ** 2).mean() / 2
+                loss = nn.functional.binary_cross_entropy(f, y[batch]) if network.sigmoid else squared
                 loss.backward()
                 w.mark(loss=loss)
                 optimizer.step()
