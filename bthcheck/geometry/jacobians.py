@@ -27,7 +27,8 @@ def local_constants(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the function returns another number of points, or more than `MOST_OUTPUTS` numbers for each.
+        If the function returns another number of points, more than `MOST_OUTPUTS` numbers for each, or what does not depend on
+        x by differentiable operations.
     """
     return torch.cat([_constants(function, part) for part in x.detach().split(_CHUNK)])
 
@@ -38,17 +39,20 @@ def _constants(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     if f.ndim == 0 or len(f) != len(x):
         raise ValueError(f"f must be one row a point: for {len(x)} points its shape is {tuple(f.shape)}")
     f = f.reshape(len(x), -1)
-    if not f.requires_grad:  # the function is constant
-        return x.new_zeros(len(x))
     count = f.shape[1]
     if count > MOST_OUTPUTS:
         raise ValueError(
             f"f has {count} outputs a point, and Lipschitz constants are computed for at most {MOST_OUTPUTS};"
             " let output= pick those that you ask about"
         )
+    unreached = ValueError("f does not depend on the points by differentiable operations, so that it has no slope")
+    if not f.requires_grad:
+        raise unreached
     rows = []
     for k in range(count):
         (row,) = torch.autograd.grad(f[:, k].sum(), x, retain_graph=k < count - 1, allow_unused=True)
-        rows.append(torch.zeros_like(x) if row is None else row)
-    jacobian = torch.stack(rows, 1).flatten(2)
+        rows.append(row)
+    if all(row is None for row in rows):
+        raise unreached
+    jacobian = torch.stack([torch.zeros_like(x) if row is None else row for row in rows], 1).flatten(2)
     return jacobian[:, 0].norm(dim=1) if count == 1 else torch.linalg.svdvals(jacobian)[:, 0]

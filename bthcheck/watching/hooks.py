@@ -35,9 +35,9 @@ from bthcheck.watching.observed import Pass, Seen, Step
 class Hook:
     """A hook on a module. A pickle or a copy of the module holds one in its place that does nothing, and needs no bthcheck."""
 
-    def __init__(self, function: Callable[..., Any], owner: Any) -> None:
+    def __init__(self, function: Callable[..., Any], recorder: "Recorder") -> None:
         self.function = function
-        self.owner = owner
+        self.recorder = recorder
 
     def __call__(self, *args: Any) -> Any:
         """Do it, outside of what is compiled."""
@@ -47,6 +47,7 @@ class Hook:
 
     @torch.compiler.disable
     def _apart(self, *args: Any) -> Any:
+        self.recorder.compiled = True
         return self.function(*args)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -66,6 +67,7 @@ class Recorder:
     pick : what of the model's output is f
     wanted : whether a step, numbered from 1, is to be recorded
     stepped : called after every step with its number
+    owner : the `Watch` that this belongs to
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Recorder:
     ) -> None:  # fmt: skip
         self.model, self.optimizer, self.layer, self._pick = model, optimizer, layer, pick
         self._wanted, self._stepped = wanted, stepped
+        self.owner = owner
         self.names = candidates(model)
         self.biased = first_layer(self.names) is not None
         self.seen = Seen()
@@ -94,6 +97,7 @@ class Recorder:
         self._now: Tensor | None = None
         self._version = -1
         self._closed = False
+        self.compiled = False
         self._dimensions = -1
         self._over: tuple[int, ...] = ()
         self.bias: nn.Parameter | None = None
@@ -101,7 +105,7 @@ class Recorder:
         self.group: dict[str, Any] = optimizer.param_groups[0]
         if is_compiled(model):  # every hook breaks what is compiled in two, so that there are as few as can be
             self._ordered = True
-            self.seen.executed = [(module, module.training) for module in self.names]
+            self.seen.executed = list(self.names)
             self.layer = layer or first_layer(self.names, self.biased)
         if self.layer is not None:
             self._settle()
@@ -109,12 +113,12 @@ class Recorder:
         self._candidates: dict[nn.Module, RemovableHandle] = {}
         hooked = [self.layer] if self._ordered and self.layer is not None else list(self.names)
         for module in hooked:
-            self._candidates[module] = module.register_forward_hook(Hook(self._after_layer, owner))
+            self._candidates[module] = module.register_forward_hook(Hook(self._after_layer, self))
         self._noting = None
         if not self._ordered:
-            self._noting = model.register_forward_pre_hook(Hook(self._note_inputs, owner), with_kwargs=True)
+            self._noting = model.register_forward_pre_hook(Hook(self._note_inputs, self), with_kwargs=True)
             self._handles.append(self._noting)
-        self._handles.append(model.register_forward_hook(Hook(self._after_forward, owner)))
+        self._handles.append(model.register_forward_hook(Hook(self._after_forward, self)))
         self._handles.append(optimizer.register_step_post_hook(self._after_step))
 
     def close(self) -> None:
@@ -171,9 +175,9 @@ class Recorder:
         if self._closed:
             return None
         if not self._ordered:
-            self.seen.executed.append((module, module.training))
+            self.seen.executed.append(module)
             if self.layer is None:
-                found = first_layer([one for one, _ in self.seen.executed], self.biased)
+                found = first_layer(self.seen.executed, self.biased)
                 if found is not None:
                     self.layer = found
                     self._settle()
@@ -220,6 +224,7 @@ class Recorder:
         if self.seen.f_shape is None:
             self.seen.f_shape = tuple(f.shape)
             self.seen.f_operation = _operation(f)
+            self.seen.training = {module for module in self.names if module.training}
         if not self.steps and not self.seen.autocast:
             self.seen.autocast = torch.is_autocast_enabled(f.device.type)
         f.register_hook(partial(self._output_gradient, forward))
@@ -262,7 +267,7 @@ class Recorder:
             gradient = gradient.unsqueeze(0)
             if len(now.slopes) != 1:  # f is the outputs of one point
                 now.slopes = torch.linalg.vector_norm(now.slopes)[None]
-                forward.alone = True
+                forward.alone = self.seen.alone = True
         elif dimensions != self._dimensions:
             self._dimensions, self._over = dimensions, summed_dimensions(module, gradient)
         over = self._over if dimensions == self._dimensions else summed_dimensions(module, gradient)

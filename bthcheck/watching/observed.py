@@ -48,7 +48,9 @@ class Step:
 class Seen:
     """What a training turned out to be like; `bthcheck.watching.situation` reads it.
 
-    executed : (module, whether it was in training mode) in the order of the first forward pass
+    executed : modules in the order of the first forward pass
+    training : those in training mode in the first pass that was recorded
+    alone : whether f is the outputs of one point, without a dimension for samples
     direct : whether the layer is given the model's input itself; None before the first pass
     f_shape : shape of f
     f_operation : name of the operation that f came out of
@@ -62,7 +64,9 @@ class Seen:
     astray : gradients that came to the layer without having passed f
     """
 
-    executed: list[tuple[nn.Module, bool]] = field(default_factory=list)
+    executed: list[nn.Module] = field(default_factory=list)
+    training: set[nn.Module] = field(default_factory=set)
+    alone: bool = False
     direct: bool | None = None
     f_shape: tuple[int, ...] | None = None
     f_operation: str = ""

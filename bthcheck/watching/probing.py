@@ -1,7 +1,7 @@
 """Local Lipschitz constants of somebody's model in the midst of its training, which must not notice.
 
-A probe evaluates the model in evaluation mode on copies of its buffers, with every random state set back afterwards. Gradients
-are taken with respect to the input alone, so that no ``.grad`` is touched.
+A probe evaluates the model in evaluation mode; buffers and random states are set back afterwards. Gradients are taken with
+respect to the input alone, so that no ``.grad`` is touched.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from bthcheck.ambient import neutral
 from bthcheck.geometry.jacobians import local_constants
@@ -54,14 +53,14 @@ class Probe:
 
     def constants(self, model: nn.Module, pick: Pick | None, rows: slice = slice(None)) -> Tensor:
         """λ at every point, (m,), of the model as it would be used: in evaluation mode, in its own type."""
-        with neutral(), undisturbed(model) as state:
-            function, x = self._function(model, state, pick, rows)
+        with neutral(), undisturbed(model):
+            function, x = self._function(model, pick, rows)
             return local_constants(function, x)
 
     def goes_around(self, model: nn.Module, layer: nn.Module, pick: Pick | None) -> bool:
         """Whether f depends on the input by another way than through the layer, at the first point."""
-        with neutral(), undisturbed(model) as state:
-            function, x = self._function(model, state, pick, slice(0, 1))
+        with neutral(), undisturbed(model):
+            function, x = self._function(model, pick, slice(0, 1))
             x = x.detach().requires_grad_()
             with _replacing(layer, lambda z: z.detach() if isinstance(z, Tensor) else z):
                 f = function(x)
@@ -70,11 +69,9 @@ class Probe:
             (gradient,) = torch.autograd.grad(f.sum(), x, allow_unused=True)
             return gradient is not None and bool(gradient.any())
 
-    def _function(
-        self, model: nn.Module, state: dict[str, Tensor], pick: Pick | None, rows: slice
-    ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    def _function(self, model: nn.Module, pick: Pick | None, rows: slice) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """Return f as a function of points, which come in the order of the probe's rows, and the points."""
-        device = next((value.device for value in state.values()), torch.device("cpu"))
+        device = next(model.parameters()).device
 
         def placed(value: Any) -> Any:
             return value.detach()[rows].to(device) if isinstance(value, Tensor) else value
@@ -92,7 +89,7 @@ class Probe:
             if x is not None:
                 given: Any = named if isinstance(self._key, str) else inputs
                 given[self._key] = x
-            return picked(functional_call(model, state, tuple(inputs), named), pick)
+            return picked(model(*inputs, **named), pick)
 
         if self._key is not None:
             return lambda x: call(x, len(x)), (args[self._key] if isinstance(self._key, int) else kwargs[self._key])
@@ -127,20 +124,27 @@ def _replacing(module: nn.Module, change: Callable[[Any], Any]) -> Iterator[None
 
 
 @contextlib.contextmanager
-def undisturbed(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Put the model into evaluation mode and give a copy of its state to evaluate it with; set everything back afterwards."""
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Have the model in evaluation mode and not compiled; set modes, buffers and random states back afterwards."""
     modes = [(module, module.training) for module in model.modules()]
+    buffers = [
+        (module._buffers, name, value, value._version, value.detach().clone())
+        for module, _ in modes for name, value in module._buffers.items() if value is not None
+    ]  # fmt: skip
     devices = sorted({value.device.index or 0 for value in model.parameters() if value.device.type == "cuda"})
     numbers, own = np.random.get_state(), random.getstate()  # noqa: NPY002
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
         try:
             for module, _ in modes:
                 module.training = False
-            state = {name: value.detach() for name, value in model.named_parameters(remove_duplicate=False)}
-            state.update({name: value.detach().clone() for name, value in model.named_buffers(remove_duplicate=False)})
-            yield state
+            yield
         finally:
             for module, mode in modes:
                 module.training = mode
+            with torch.no_grad():
+                for there, name, value, version, copy in buffers:
+                    there[name] = value
+                    if value._version != version:  # a copy of the same would disturb a graph that holds it
+                        value.copy_(copy)
             np.random.set_state(numbers)  # noqa: NPY002
             random.setstate(own)

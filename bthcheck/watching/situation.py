@@ -1,6 +1,7 @@
 """What is known of a network and the loop that trains it: the facts from which `bthcheck.watching.reading` concludes."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,9 +115,8 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         raise ValueError("nothing has run through the model yet, so that its first layer is not known")
     weight = getattr(layer, "weight", None)
     widths = tuple(weight.shape) if kind_of(layer) == "linear" and isinstance(weight, torch.Tensor) else (None, None)
-    order = [module for module, _ in seen.executed]
+    order = seen.executed
     place = order.index(layer) if layer in order else 0
-    kinds = [(kind_of(module) or "", training) for module, training in seen.executed]
     z, f = seen.z_shape, seen.f_shape
     bias = bias_of(layer)
     operation = seen.f_operation
@@ -130,11 +130,11 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         shared=z is not None and (math.prod(z[1:]) > (bias.numel() if bias is not None else z[-1])) and len(z) > 1,
         direct=seen.direct,
         around=around,
-        before=_kinds(kinds[:place]),
-        behind=_kinds(kinds[place + 1 :]),
+        before=_kinds(order[:place], seen.training),
+        behind=_kinds(order[place + 1 :], seen.training),
         dropout=any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in model.modules()),
         attention=any("Attention" in type(module).__name__ for module in model.modules()),
-        outputs=None if f is None else math.prod(f[1:]) if len(f) > 1 else 1,
+        outputs=None if f is None else math.prod(f if seen.alone else f[1:]),
         probability=None
         if f is None
         else any(word in operation for word in _PROBABILITIES) and not any(word in operation for word in _LOGARITHMS),
@@ -150,7 +150,7 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         rate_changed=len(given.rates) > 1,
         clipped=None if processes > 1 else given.clipped(seen.autocast),
         autocast=seen.autocast,
-        compiled=is_compiled(model),
+        compiled=recorder.compiled or is_compiled(model),
         processes=processes,
         steps=steps,
         probed=probed,
@@ -167,5 +167,6 @@ def _bias(recorder: Recorder) -> str:
     return "trained" if listed else "left out"
 
 
-def _kinds(executed: list[tuple[str, bool]]) -> frozenset[str]:
-    return frozenset(kind for kind, training in executed if training or "normalisation" not in kind)
+def _kinds(executed: Iterable[nn.Module], training: set[nn.Module]) -> frozenset[str]:
+    kinds = ((kind_of(module) or "", module in training) for module in executed)
+    return frozenset(kind for kind, trains in kinds if trains or kind != "batch normalisation")

@@ -370,7 +370,7 @@ def unwatch(model: nn.Module) -> None:
     inner = layers.unwrapped(model)
     for hook in list(inner._forward_hooks.values()):
         if isinstance(hook, Hook):
-            hook.owner.detach()
+            hook.recorder.owner.detach()
 
 
 def _block(step: Step) -> int:
