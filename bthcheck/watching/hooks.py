@@ -10,6 +10,7 @@ optimizer has stepped, and by nothing else: Lightning calls ``optimizer.step(clo
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -194,6 +195,8 @@ class Recorder:
             forward = self._reopened  # a checkpoint runs it again, in the midst of the backward pass
         elif forward is None:
             forward = self._current = _Forward()
+        if module is self.model:
+            z = picked(z, self._pick)
         if not isinstance(z, Tensor) or not z.is_floating_point():
             name = self.names[module]
             raise ValueError(f"layer {name!r} returns a {type(z).__name__}, of which no gradient can be taken; name another")
@@ -204,12 +207,14 @@ class Recorder:
         if frozen:  # nothing so far is trained: the gradient of the rest is asked for, as far as this layer
             self.seen.frozen = True
             z = z.detach().requires_grad_().clone()
+        forward.z, forward.version = weakref.ref(z), z._version
         z.register_hook(partial(self._layer_gradient, forward, module))
         return z if frozen else None
 
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         del args
         forward, self._current = self._current, None
+        self.seen.called = True
         if self._closed or self.paused or not self._armed or not torch.is_grad_enabled():
             self._ordered = self._ordered or bool(self.seen.executed)
             return
@@ -227,7 +232,12 @@ class Recorder:
             self.seen.training = {module for module in self.names if module.training}
         if not self.steps and not self.seen.autocast:
             self.seen.autocast = torch.is_autocast_enabled(f.device.type)
-        f.register_hook(partial(self._output_gradient, forward))
+        if (
+            forward.z is not None and forward.z() is f and f._version == forward.version
+        ):  # its hooks would run in the wrong order
+            forward.last = self.seen.last = True
+        else:
+            f.register_hook(partial(self._output_gradient, forward))
 
     # Backward
 
@@ -257,6 +267,8 @@ class Recorder:
     def _layer_gradient(self, forward: "_Forward", module: nn.Module, gradient: Tensor) -> None:
         if self._closed or self.paused:
             return
+        if forward.last:
+            self._output_gradient(forward, gradient)
         now = forward.open
         if now is None:
             self.seen.astray += 1
@@ -329,12 +341,13 @@ class Recorder:
 class _Forward:
     """One forward pass, and the backward pass through it that is under way."""
 
-    __slots__ = ("alone", "calls", "open")
+    __slots__ = ("alone", "calls", "last", "open", "version", "z")
 
     def __init__(self) -> None:
         self.open: Pass | None = None
-        self.alone = False
-        self.calls = 0
+        self.alone = self.last = False
+        self.calls = self.version = 0
+        self.z: weakref.ref[Tensor] | None = None
 
 
 _COMPARED = 16

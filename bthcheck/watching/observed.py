@@ -51,6 +51,8 @@ class Seen:
     executed : modules in the order of the first forward pass
     training : those in training mode in the first pass that was recorded
     alone : whether f is the outputs of one point, without a dimension for samples
+    called : whether the model's own hooks run
+    last : whether the layer's output is f itself
     direct : whether the layer is given the model's input itself; None before the first pass
     f_shape : shape of f
     f_operation : name of the operation that f came out of
@@ -67,6 +69,8 @@ class Seen:
     executed: list[nn.Module] = field(default_factory=list)
     training: set[nn.Module] = field(default_factory=set)
     alone: bool = False
+    called: bool = False
+    last: bool = False
     direct: bool | None = None
     f_shape: tuple[int, ...] | None = None
     f_operation: str = ""

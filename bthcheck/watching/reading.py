@@ -124,6 +124,11 @@ def _gradient(facts: Situation) -> Iterator[_Reason]:
             DESCRIPTIVE,
             (f"The layer {facts.layer!r} is not given the model's input itself: gradients are those at its own input."),
         )
+    if facts.last:
+        yield (
+            DESCRIPTIVE,
+            f"The first layer with a bias, {facts.layer!r}, is the last: its output is f itself.",
+        )
     if facts.around:
         yield DESCRIPTIVE, "f depends on the input by a way around the layer, of which its gradient knows nothing."
     if facts.calls > 1:

@@ -25,6 +25,7 @@ class Situation:
     weights_trained : whether the layer has trained weights
     shared : whether the bias is shared by several positions of a sample
     direct : whether the layer is given the model's input itself
+    last : whether the layer's output is f itself
     around : whether f depends on the input by another way than through the layer; known from a probe
     before, behind : kinds of modules that run before and behind the layer, normalisations in training mode alone
     dropout, attention : whether the model has any
@@ -52,6 +53,7 @@ class Situation:
     weights_trained: bool = True
     shared: bool = False
     direct: bool | None = True
+    last: bool = False
     around: bool | None = None
     before: frozenset[str] = frozenset()
     behind: frozenset[str] = frozenset()
@@ -129,6 +131,7 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         weights_trained=isinstance(weight, torch.Tensor) and weight.requires_grad,
         shared=z is not None and (math.prod(z[1:]) > (bias.numel() if bias is not None else z[-1])) and len(z) > 1,
         direct=seen.direct,
+        last=seen.last,
         around=around,
         before=_kinds(order[:place], seen.training),
         behind=_kinds(order[place + 1 :], seen.training),

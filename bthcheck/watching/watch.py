@@ -300,7 +300,7 @@ class Watch:
             return
         self._warned = True
         layer = "" if self._recorder.layer is None else f" {self._recorder.names[self._recorder.layer]!r}"
-        if layers.is_compiled(self._recorder.model) or (seen.f_shape is None and not seen.executed):
+        if not seen.called:
             why = (
                 "the model's hooks do not run; watch a compiled model before its first call, and call the model itself, not its"
                 " forward()"
