@@ -2,6 +2,7 @@
 
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_state import MUTANTS_OF_STATE
+from bthcheck.tests.mutants_watching import MUTANTS_OF_WATCHING
 from bthcheck.tests.mutation import Mutant
 
 SMALL = "[few points, square first layer]"
@@ -359,4 +360,5 @@ MUTANTS = [
     ),
     *MUTANTS_PUBLISHED,
     *MUTANTS_OF_STATE,
+    *MUTANTS_OF_WATCHING,
 ]  # fmt: skip

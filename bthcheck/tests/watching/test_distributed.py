@@ -78,3 +78,11 @@ def test_sharded_models_are_refused_in_a_sentence(folder):
             "a model wrapped in FullyShardedDataParallel cannot be watched: FSDP shards the first layer's gradients over ranks"
         )
         assert second == "a model sharded by FSDP cannot be watched: the first layer's gradients are spread over ranks"
+
+
+def test_processes_of_different_batches_are_weighted(folder):
+    parts = [xr.load_dataset(folder / f"plain-{rank}.nc", engine="scipy") for rank in (0, 1)]
+    parts[0]["samples"] = 3 * parts[0].samples
+    found = merged(parts)
+    for name in ("gradient_norm_mean", "train_loss"):
+        np.testing.assert_allclose(found[name], (3 * parts[0][name] + parts[1][name]) / 4, rtol=1e-12)

@@ -255,3 +255,18 @@ def test_a_figure_can_be_saved(training):
     drawn = io.BytesIO()
     w.plot().savefig(drawn, format="svg")
     assert drawn.getvalue().count(b"<path") > 10
+
+
+def test_what_others_do_to_the_bias_is_no_update(training):
+    model, _ = training
+    with bthcheck.watch(*training) as w:
+        steps(*training, 2)
+        with torch.no_grad():
+            model[0].bias.add_(1.0)
+        before = model[0].bias.detach().clone()
+        steps(*training, 1)
+        moved = float((model[0].bias.detach() - before).norm())
+    found = w.dataset()
+    assert float(found["update"][2]) == pytest.approx(moved, rel=1e-6)
+    assert moved < 0.5
+    assert float(found.distance_to_init[2]) > 3
