@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from bthcheck.watching.gradients import HALF, Forward, check_bias, graph_task, operation_of, sample_norms
 from bthcheck.watching.layers import (
     Pick,
     batched,
@@ -32,6 +33,9 @@ from bthcheck.watching.layers import (
 )  # fmt: skip
 from bthcheck.watching.observed import Pass, Seen, Step
 
+_COMPARED = 16
+"""The first steps, and then one in so many, at which is looked whether gradients were changed before the step."""
+
 
 class Hook:
     """A hook on a module. A pickle or a copy of the module holds one in its place that does nothing, and needs no bthcheck."""
@@ -41,7 +45,7 @@ class Hook:
         self.recorder = recorder
 
     def __call__(self, *args: Any) -> Any:
-        """Do it, outside of what is compiled."""
+        """Do it, behind what is compiled."""
         if torch.compiler.is_compiling():
             return self._apart(*args)
         return self.function(*args)
@@ -58,8 +62,18 @@ class Hook:
         return contextlib.nullcontext().__exit__
 
 
+class InnerHook(Hook):
+    """A hook within a model, which does nothing where that is compiled: it would break it into parts that round differently."""
+
+    def __call__(self, *args: Any) -> Any:
+        """Do it, but not within what is compiled."""
+        return None if torch.compiler.is_compiling() else self.function(*args)
+
+
 class Recorder:
     """The hooks on one model and its optimizer.
+
+    Of a compiled model the bias's own gradient takes the place of Σ H_i, and nothing is known of single samples.
 
     Parameters
     ----------
@@ -89,8 +103,8 @@ class Recorder:
         self.start = time.perf_counter()
         self._armed = wanted(1)
         self._ordered = False
-        self._current: _Forward | None = None
-        self._reopened: _Forward | None = None
+        self._current: Forward | None = None
+        self._reopened: Forward | None = None
         self._pending: list[Pass] = []
         self._task = -1
         self._inputs: set[int] = set()
@@ -98,26 +112,25 @@ class Recorder:
         self._now: Tensor | None = None
         self._version = -1
         self._closed = False
-        self.compiled = False
+        self.compiled = is_compiled(model)
+        self.by_bias = False
+        self._waiting: list[Pass] = []
         self._dimensions = -1
         self._over: tuple[int, ...] = ()
         self.bias: nn.Parameter | None = None
         self.initial: Tensor | None = None
         self.group: dict[str, Any] = optimizer.param_groups[0]
-        if is_compiled(model):  # every hook breaks what is compiled in two, so that there are as few as can be
-            self._ordered = True
-            self.seen.executed = list(self.names)
-            self.layer = layer or first_layer(self.names, self.biased)
-        if self.layer is not None:
-            self._settle()
         self._handles: list[RemovableHandle] = []
         self._candidates: dict[nn.Module, RemovableHandle] = {}
-        hooked = [self.layer] if self._ordered and self.layer is not None else list(self.names)
-        for module in hooked:
-            self._candidates[module] = module.register_forward_hook(Hook(self._after_layer, self))
-        self._noting = None
-        if not self._ordered:
-            self._noting = model.register_forward_pre_hook(Hook(self._note_inputs, self), with_kwargs=True)
+        self._noting: RemovableHandle | None = None
+        if self.layer is not None:
+            self._settle()
+        if self.compiled:
+            self._go_by_bias()
+        else:
+            for module in self.names:
+                self._candidates[module] = module.register_forward_hook(InnerHook(self._after_layer, self))
+            self._noting = model.register_forward_pre_hook(InnerHook(self._note_inputs, self), with_kwargs=True)
             self._handles.append(self._noting)
         self._handles.append(model.register_forward_hook(Hook(self._after_forward, self)))
         self._handles.append(optimizer.register_step_post_hook(self._after_step))
@@ -136,7 +149,7 @@ class Recorder:
         passes = [one for step in steps for one in step.passes]
         self.seen.passes = max([self.seen.passes, *(len(step.passes) for step in steps)])
         self.seen.samples = max([self.seen.samples, *(len(one.slopes) for one in passes)])
-        self.seen.unmatched += sum(one.norms is None for one in passes)
+        self.seen.unmatched += 0 if self.by_bias else sum(one.norms is None for one in passes)
         return steps
 
     def add_loss(self, loss: Tensor | float) -> None:
@@ -163,6 +176,22 @@ class Recorder:
         own = bias is not None and any(one is bias for one in trained)
         self._anchor = bias if own else next(iter(trained), None)
 
+    def _go_by_bias(self) -> None:
+        """Read Σ H_i from the gradient of the bias; the order in which layers run is not known."""
+        self.by_bias = self._ordered = True
+        self.seen.executed = list(self.names)
+        if self.layer is None:
+            self.layer = first_layer(self.names, self.biased)
+            self._settle()
+        if self.bias is not None and self.bias.requires_grad:
+            self._handles.append(self.bias.register_hook(self._bias_gradient))
+
+    def _look_at_bias(self) -> None:
+        """Note the bias if somebody else changed it since the last step, or steps were left out."""
+        bias = self.bias
+        if bias is not None and bias._version != self._version:
+            self._now, self._version = bias.detach().clone(), bias._version
+
     # Forward
 
     def _note_inputs(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -173,7 +202,7 @@ class Recorder:
             self.seen.executed.clear()
 
     def _after_layer(self, module: nn.Module, args: tuple[Any, ...], z: Any) -> Any:
-        if self._closed:
+        if self._closed or self.by_bias:
             return None
         if not self._ordered:
             self.seen.executed.append(module)
@@ -187,14 +216,12 @@ class Recorder:
                 self.seen.direct = isinstance(x, Tensor) and x.untyped_storage().data_ptr() in self._inputs
         if module is not self.layer or not self._armed or self.paused or not torch.is_grad_enabled():
             return None
-        bias = self.bias
-        if bias is not None and bias._version != self._version:  # somebody else changed it, or steps were left out
-            self._now, self._version = bias.detach().clone(), bias._version
+        self._look_at_bias()
         forward = self._current
-        if forward is None and self._reopened is not None and _graph_task() >= 0:
+        if forward is None and self._reopened is not None and graph_task() >= 0:
             forward = self._reopened  # a checkpoint runs it again, in the midst of the backward pass
         elif forward is None:
-            forward = self._current = _Forward()
+            forward = self._current = Forward()
         if module is self.model:
             z = picked(z, self._pick)
         if not isinstance(z, Tensor) or not z.is_floating_point():
@@ -202,7 +229,7 @@ class Recorder:
             raise ValueError(f"layer {name!r} returns a {type(z).__name__}, of which no gradient can be taken; name another")
         if self.seen.z_shape is None:
             self.seen.z_shape = tuple(z.shape)
-            _check_bias(module, z, self.names[module])
+            check_bias(module, z, self.names[module])
         frozen = not z.requires_grad
         if frozen:  # nothing so far is trained: the gradient of the rest is asked for, as far as this layer
             self.seen.frozen = True
@@ -215,20 +242,24 @@ class Recorder:
         del args
         forward, self._current = self._current, None
         self.seen.called = True
+        if self.compiled and not self.by_bias and not self._closed:
+            self._go_by_bias()
         if self._closed or self.paused or not self._armed or not torch.is_grad_enabled():
             self._ordered = self._ordered or bool(self.seen.executed)
             return
         if forward is None:  # the layer did not run, or ran under no_grad until a checkpoint runs it again
-            if _graph_task() >= 0:
+            if graph_task() >= 0:
                 return
-            forward = _Forward()
+            forward = Forward()
         self._ordered = self._ordered or bool(self.seen.executed)
         f = picked(output, self._pick)
         if not f.requires_grad:
             return
+        if self.by_bias:
+            self._look_at_bias()
         if self.seen.f_shape is None:
             self.seen.f_shape = tuple(f.shape)
-            self.seen.f_operation = _operation(f)
+            self.seen.f_operation = operation_of(f)
             self.seen.training = {module for module in self.names if module.training}
         if not self.steps and not self.seen.autocast:
             self.seen.autocast = torch.is_autocast_enabled(f.device.type)
@@ -241,19 +272,33 @@ class Recorder:
 
     # Backward
 
-    def _output_gradient(self, forward: "_Forward", gradient: Tensor) -> None:
+    def _output_gradient(self, forward: "Forward", gradient: Tensor) -> None:
         if self._closed or self.paused:
             return
         gradient = gradient.detach()
         gradient = gradient.reshape(1, -1) if gradient.ndim == 0 or forward.alone else gradient
-        slopes = gradient.abs() if gradient.ndim == 1 else _norm(gradient)
-        forward.open = Pass(slopes.float() if slopes.dtype in _HALF else slopes, fresh=self._fresh())
+        slopes = gradient.abs() if gradient.ndim == 1 else sample_norms(gradient)
+        forward.open = Pass(slopes.float() if slopes.dtype in HALF else slopes, fresh=self._fresh())
         forward.calls = 0
         self._reopened = forward
+        if self.by_bias:
+            self._waiting.append(forward.open)
+
+    def _bias_gradient(self, gradient: Tensor) -> None:
+        if self._closed or self.paused:
+            return
+        passes, self._waiting = self._waiting, []
+        if not passes:
+            self.seen.astray += self._armed
+            return
+        sums = gradient.detach().to(torch.float32 if gradient.dtype in HALF else gradient.dtype, copy=True)
+        for number, one in enumerate(passes):  # what several forward passes add up to comes at once
+            one.sums = torch.zeros_like(sums) if number else sums
+        self._pending.extend(passes)
 
     def _fresh(self) -> Tensor | bool:
         """Whether the gradients were set to zero since the pass before, which is then not part of the step."""
-        task = _graph_task()
+        task = graph_task()
         same, self._task = task == self._task, task
         if not self._pending or (same and task >= 0):
             return False
@@ -264,7 +309,7 @@ class Recorder:
             return False
         return False if gradient.is_sparse else torch.linalg.vector_norm(gradient.detach()) == 0
 
-    def _layer_gradient(self, forward: "_Forward", module: nn.Module, gradient: Tensor) -> None:
+    def _layer_gradient(self, forward: "Forward", module: nn.Module, gradient: Tensor) -> None:
         if self._closed or self.paused:
             return
         if forward.last:
@@ -283,9 +328,9 @@ class Recorder:
         elif dimensions != self._dimensions:
             self._dimensions, self._over = dimensions, summed_dimensions(module, gradient)
         over = self._over if dimensions == self._dimensions else summed_dimensions(module, gradient)
-        half = gradient.dtype in _HALF
+        half = gradient.dtype in HALF
         sums = gradient.sum(over, dtype=torch.float32) if half else gradient.sum(over)
-        norms = _norm(gradient) if len(gradient) == len(now.slopes) else None
+        norms = sample_norms(gradient) if len(gradient) == len(now.slopes) else None
         forward.calls += 1
         if forward.calls > 1:  # the layer was called several times: its bias adds up what comes
             now.norms = None if norms is None or now.norms is None else torch.hypot(now.norms, norms)
@@ -336,57 +381,3 @@ class Recorder:
             if module is not self.layer:
                 handle.remove()
                 del self._candidates[module]
-
-
-class _Forward:
-    """One forward pass, and the backward pass through it that is under way."""
-
-    __slots__ = ("alone", "calls", "last", "open", "version", "z")
-
-    def __init__(self) -> None:
-        self.open: Pass | None = None
-        self.alone = self.last = False
-        self.calls = self.version = 0
-        self.z: weakref.ref[Tensor] | None = None
-
-
-_COMPARED = 16
-"""The first steps, and then one in so many, at which is looked whether gradients were changed before the step."""
-_HALF = (torch.float16, torch.bfloat16)
-
-
-_OTHERS = tuple(tuple(range(1, dimensions)) for dimensions in range(9))
-
-
-def _norm(gradient: Tensor) -> Tensor:
-    if gradient.dtype in _HALF:
-        return torch.linalg.vector_norm(gradient, dim=_OTHERS[gradient.ndim], dtype=torch.float32)
-    return torch.linalg.vector_norm(gradient, dim=_OTHERS[gradient.ndim])
-
-
-def _graph_task() -> int:
-    """Return a number of the backward pass under way, the same for all hooks in it."""
-    read = getattr(torch._C, "_current_graph_task_id", None)
-    return -1 if read is None else read()
-
-
-def _check_bias(layer: nn.Module, z: Tensor, name: str) -> None:
-    bias = bias_of(layer)
-    one = z if batched(layer, z) else z.unsqueeze(0)
-    over = summed_dimensions(layer, one)
-    left = tuple(size for dim, size in enumerate(one.shape) if dim not in over)
-    if bias is not None and left != tuple(bias.shape):
-        raise ValueError(
-            f"layer {name!r}, a {type(layer).__name__}, has a bias of shape {tuple(bias.shape)} that does not"
-            " belong to its output"
-            f" of shape {tuple(z.shape)}; name another layer"
-        )
-
-
-def _operation(f: Tensor) -> str:
-    """Return the operation that made f, behind those that only reshape or convert it."""
-    node = f.grad_fn
-    passed = ("View", "Reshape", "Squeeze", "Unsqueeze", "Alias", "ToCopy", "Clone", "Select", "Slice", "Expand")
-    while node is not None and any(word in node.name() for word in passed) and node.next_functions[0][0] is not None:
-        node = node.next_functions[0][0]
-    return "" if node is None else node.name()

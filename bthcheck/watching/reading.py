@@ -182,6 +182,14 @@ def _sum(facts: Situation) -> Iterator[_Reason]:
 
 
 def _samples(facts: Situation) -> Iterator[_Reason]:
+    if facts.compiled:
+        yield (
+            NOTHING,
+            (
+                "The model is compiled: hooks within would break it into parts that round differently, so that no single sample"
+                " is looked at."
+            ),
+        )
     if facts.unmatched:
         yield (
             NOTHING,
@@ -270,5 +278,3 @@ def _notes(facts: Situation) -> Iterator[str]:
         )
     if facts.astray:
         yield f"{facts.astray} gradients came to the first layer by a way that does not pass f, and are in no record."
-    if facts.compiled:
-        yield "The model is compiled; hooks break it into parts, which costs some of the speed."

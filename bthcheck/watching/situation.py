@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bthcheck.watching.hooks import Recorder
-from bthcheck.watching.layers import bias_of, is_compiled, kind_of
+from bthcheck.watching.layers import bias_of, kind_of
 
 _PROBABILITIES = ("Sigmoid", "Logistic", "Softmax", "Erf")
 _LOGARITHMS = ("LogSoftmax", "LogSigmoid")
@@ -139,7 +139,7 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         attention=any("Attention" in type(module).__name__ for module in model.modules()),
         outputs=None if f is None else math.prod(f if seen.alone else f[1:]),
         probability=None
-        if f is None
+        if f is None or "Compiled" in operation
         else any(word in operation for word in _PROBABILITIES) and not any(word in operation for word in _LOGARITHMS),
         samples=seen.samples,
         passes=seen.passes,
@@ -153,7 +153,7 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         rate_changed=len(given.rates) > 1,
         clipped=None if processes > 1 else given.clipped(seen.autocast),
         autocast=seen.autocast,
-        compiled=recorder.compiled or is_compiled(model),
+        compiled=recorder.by_bias,
         processes=processes,
         steps=steps,
         probed=probed,

@@ -305,6 +305,8 @@ class Watch:
                 "the model's hooks do not run; watch a compiled model before its first call, and call the model itself, not its"
                 " forward()"
             )
+        elif self._recorder.by_bias and (self._recorder.bias is None or not self._recorder.bias.requires_grad):
+            why = f"of a compiled model φ is read from the gradient of a bias; the layer{layer} has none that is trained"
         elif seen.f_shape is None:
             why = "f never had a gradient; is the model run under no_grad?"
         elif seen.z_shape is None:

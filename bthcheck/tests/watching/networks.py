@@ -42,6 +42,14 @@ def dropout():
     return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4))
 
 
+def deep():
+    """What a compiler fuses, and a Dropout that it draws for."""
+    return nn.Sequential(
+        nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 8, 2, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 2),
+        nn.GELU(), nn.Flatten(), nn.LayerNorm(32), nn.Linear(32, 16), nn.Tanh(), nn.Dropout(0.2), nn.Linear(16, 4),
+    )  # fmt: skip
+
+
 def no_bias():
     return nn.Sequential(nn.Linear(12, 16, bias=False), nn.ReLU(), nn.Linear(16, 4, bias=False))
 

@@ -18,6 +18,7 @@ from bthcheck.tests.watching.networks import (
     batch_norm,
     batch_norm_first,
     cnn,
+    deep,
     dropout,
     folded,
     frozen,
@@ -164,6 +165,15 @@ def compiled_in_place(model, optimizer, mark):
     plain(model, optimizer, mark)
 
 
+def compiled_twice(model, optimizer, mark):
+    twice(torch.compile(model, backend="aot_eager"), optimizer, mark)
+
+
+def compiled_well(model, optimizer, mark):
+    """With what PyTorch compiles by itself, which fuses, rounds and draws as it likes."""
+    plain(torch.compile(model), optimizer, mark)
+
+
 def penalised(model, optimizer, mark):
     """A gradient of the gradient."""
     for x, y in batches():
@@ -250,6 +260,7 @@ class Case:
 
 MANY = {"phi": ("one-sided", "cancel"), "gradient_norm": ("one-sided", "4 outputs")}
 MOVES = "bias"
+COMPILED = {"gradient_norm": ("nothing", "The model is compiled")}
 CASES = {
     "plain": Case(mlp, says={**MANY, MOVES: ("descriptive", "batches")}),
     "in place": Case(in_place, says=MANY),
@@ -292,10 +303,12 @@ CASES = {
     "checkpoint": Case(lambda: Checkpointed(False), adam),
     "checkpoint, reentrant": Case(lambda: Checkpointed(True), adam),
     "loss inside": Case(WithLoss, adamw, by_name),
-    "torch.compile": Case(in_place, adam, compiled, notes="compiled"),
-    "torch.compile, convolution": Case(cnn, momentum, compiled, notes="compiled"),
-    "torch.compile, BatchNorm": Case(batch_norm, momentum, compiled, notes="compiled"),
-    "compile()": Case(in_place, momentum, compiled_in_place, notes="compiled"),
+    "torch.compile": Case(in_place, adam, compiled, says=COMPILED),
+    "torch.compile, convolution": Case(cnn, momentum, compiled, says=COMPILED),
+    "torch.compile, BatchNorm": Case(batch_norm, momentum, compiled, says=COMPILED),
+    "torch.compile, two passes, one loss": Case(dropout, adam, compiled_twice, passes=2, says=COMPILED),
+    "compile()": Case(in_place, momentum, compiled_in_place, says=COMPILED),
+    "torch.compile, inductor": Case(deep, adam, compiled_well, says=COMPILED),
     "gradient penalty": Case(layer_norm, loop=penalised, passes=None, discarded=None),
     "probability": Case(lambda: nn.Sequential(mlp(), nn.Softmax(1)), loop=probability, notes="f is a probability"),
     "one point": Case(
