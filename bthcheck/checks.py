@@ -47,6 +47,25 @@ def distinct(name: str, values: Sequence[T]) -> tuple[T, ...]:
     return values
 
 
+def seeds(name: str, text: str) -> tuple[int, ...]:
+    """Return the seeds that a word of the command line says: "10" is ten of them from 0, "0,3,7" are those three.
+
+    Raises
+    ------
+    ValueError
+        If it says none, or one more than once.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [-1]
+    if "," not in text and numbers[0] > 0:
+        return tuple(range(numbers[0]))
+    if "," not in text or min(numbers) < 0:
+        raise ValueError(f"{name} must be a number of seeds or a list such as 0,3,7, got {text!r}")
+    return distinct(name, numbers)
+
+
 def writable_folder(name: str, folder: str | os.PathLike[str]) -> Path:
     """Create `folder` if need be and return it, or raise ``ValueError`` if it cannot be written."""
     path = Path(folder)

@@ -19,6 +19,8 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 WIDTH = 5.4  # of a floor, in inches, as all lengths here
 MARGIN = 2.0  # beside it, for the arcs
 SAYS = {
+    "__main__": "python -m bthcheck",
+    "cli": "the command bthcheck",
     "benchmark": "speed and memory",
     "pytest_plugin": "the name that conftest.py loads",
     "harness": "what pytest drives",

@@ -29,10 +29,13 @@ _POINTS = 160  # drawn of each curve; more is only weight in the report
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG, the same bytes for the same figure, whole or not at all."""
+    """Write a figure, the same bytes for the same figure, whole or not at all: as PNG if `path` ends so, else as SVG."""
     drawn = io.BytesIO()
     with style():
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
+        if path.suffix == ".png":
+            figure.savefig(drawn, format="png", dpi=200, metadata={"Software": None})
+        else:
+            figure.savefig(drawn, format="svg", metadata={"Date": None})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, drawn.getvalue())
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bthcheck.choices import available_threads
+from bthcheck.harness import paper
 from bthcheck.harness.options import option
 from bthcheck.harness.results import Results
 from bthcheck.harness.session import ProgressMonitor, usage
@@ -59,7 +60,9 @@ class Controller(Worker):
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        shared = {"channel": self.settings.channel.folder, "results": self.settings.results, "cache": self.settings.cache}
+        settings = self.settings
+        shared = {name: getattr(settings, name) for name in ("results", "cache", "baseline", "record")}
+        shared["channel"] = settings.channel.folder
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
 
     @pytest.hookimpl(optionalhook=True)
@@ -98,7 +101,7 @@ class Controller(Worker):
             return
         if option(self.config, "update-baseline") and not self.settings.placebo:
             with self._or_say("these verdicts are not on record"):
-                write_baseline(self.settings.baseline, self.settings.profile, self.results.rows())
+                write_baseline(self.settings.baseline, self.settings.profile, self.results.rows(), start=self.settings.record)
         with self._or_say("there is no new report"):
             self.report = self._write_report()
         if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
@@ -122,7 +125,7 @@ class Controller(Worker):
             baseline=self.baseline,
             seconds=time.time() - self.started,
             root=self.config.rootpath,
-            arguments=[str(argument) for argument in self.config.invocation_params.args],
+            command=paper.typed or ["pytest", *map(str, self.config.invocation_params.args)],
         )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -33,12 +33,20 @@ def session_folder() -> Path:
     return folder
 
 
-def remove_abandoned(parent: Path) -> None:
-    """Remove the folders of this user's sessions on this machine whose process is dead; what cannot be removed stays."""
+def abandoned(parent: Path) -> list[Path]:
+    """Return the folders of this user's sessions on this machine whose process is dead."""
+    found = []
     for folder in sorted(parent.glob(f"{PREFIX}*")):
         with contextlib.suppress(OSError):
             if not folder.is_symlink() and folder.lstat().st_uid == _user() and _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                found.append(folder)
+    return found
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the folders that are abandoned; what cannot be removed stays."""
+    for folder in abandoned(parent):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_abandoned(folder: Path) -> bool:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bthcheck.checks import distinct, readable_folder, writable_folder
+from bthcheck.checks import readable_folder, seeds, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
 from bthcheck.harness.folders import session_folder
 from bthcheck.harness.options import option
+from bthcheck.harness.paper import PLUGIN, RECORD, on_record
 from bthcheck.harness.session import Channel
 
 
@@ -21,7 +22,8 @@ class Settings:
     channel : what the processes of this session share
     seeds : None for the profile's
     threads : cores for this process
-    baseline : file of the verdicts on record
+    baseline : file that verdicts are put on record in
+    record : file that those on record are read from
     """
 
     profile: str
@@ -32,6 +34,7 @@ class Settings:
     threads: int
     placebo: bool
     baseline: Path
+    record: Path
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -47,14 +50,14 @@ def settings_of(config: pytest.Config) -> Settings:
 
     Nothing is written but a temporary folder: whether the others can be matters only where there are claims.
     """
-    seeds = _seeds(option(config, "seeds"))
+    chosen = None if option(config, "seeds") is None else seeds("--seeds", option(config, "seeds"))
     shared = getattr(config, "workerinput", {}).get("bthcheck")
     if shared is None:
         check_device(option(config, "device"))
         _data(config)
         channel = session_folder()
         cache = channel / "runs" if option(config, "no-cache") else _folder(config, "cache-dir", ".bthcheck_cache")
-        folders = {"channel": channel, "results": _folder(config, "results-dir", "reports"), "cache": cache}
+        folders = {"channel": channel, "results": _folder(config, "results-dir", "reports"), "cache": cache, **_records(config)}
     else:
         folders = {name: Path(path) for name, path in shared.items()}
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
@@ -63,10 +66,11 @@ def settings_of(config: pytest.Config) -> Settings:
         results=folders["results"],
         cache=folders["cache"],
         channel=Channel(folders["channel"]),
-        seeds=seeds,
+        seeds=chosen,
         threads=max(1, available_threads() // workers),
         placebo=option(config, "placebo"),
-        baseline=config.rootpath / "reports" / "baseline.json",
+        baseline=folders["baseline"],
+        record=folders["record"],
     )
 
 
@@ -83,24 +87,17 @@ def _data(config: pytest.Config) -> None:
         download("cifar10")
 
 
+def _records(config: pytest.Config) -> dict[str, Path]:
+    """Return the files of the verdicts on record; the paper's claims bring theirs along."""
+    if not config.pluginmanager.hasplugin(PLUGIN):
+        return dict.fromkeys(("baseline", "record"), config.rootpath / RECORD)
+    here = config.invocation_params.dir
+    return {"baseline": here / RECORD, "record": on_record(here)}
+
+
 def _folder(config: pytest.Config, name: str, default: str) -> Path:
     given = option(config, name)
     return config.rootpath / default if given is None else config.invocation_params.dir / given
-
-
-def _seeds(text: str | None) -> tuple[int, ...] | None:
-    """Parse "10" as ten seeds from 0 and "0,3,7" as those three."""
-    if text is None:
-        return None
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = [-1]
-    if "," not in text and numbers[0] > 0:
-        return tuple(range(numbers[0]))
-    if "," not in text or min(numbers) < 0:
-        raise ValueError(f"--seeds must be a number of seeds or a list such as 0,3,7, got {text!r}")
-    return distinct("--seeds", numbers)
 
 
 def worker_number(config: pytest.Config) -> int:

@@ -31,7 +31,10 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self._refuse(refusal({item.nodeid: claim for item in items if (claim := claim_of(item)) is not None}))
+        claims = {item: claim for item in items if (claim := claim_of(item)) is not None}
+        self._refuse(refusal({item.nodeid: claim for item, claim in claims.items()}))
+        for item, claim in claims.items():
+            item.extra_keyword_matches.add(claim.id)  # so that -k T2 chooses by the ids that reports name claims by
         if self.settings.placebo:
             for item in items:
                 claim = claim_of(item)
@@ -60,7 +63,7 @@ class Worker:
 
     def prepare(self) -> None:
         """Make ready for claims, of which there are some; raise ``ValueError`` with one sentence on what cannot be used."""
-        self.baseline = read_baseline(self.settings.baseline, self.settings.profile)
+        self.baseline = read_baseline(self.settings.record, self.settings.profile)
 
     def _refuse(self, sentence: str | None) -> None:
         """Stop the session with a sentence; a worker that stopped would be an internal error of xdist's, so its claims do."""

@@ -18,8 +18,10 @@ def read_baseline(path: Path, profile: str) -> dict[str, str]:
     return _read(path).get(profile, {})
 
 
-def write_baseline(path: Path, profile: str, rows: list[dict[str, Any]]) -> None:
+def write_baseline(path: Path, profile: str, rows: list[dict[str, Any]], *, start: Path | None = None) -> None:
     """Put this session's verdicts on record for its profile; claims that were not run keep theirs.
+
+    Where there is no such file yet, the record begins with that of the file `start`.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def write_baseline(path: Path, profile: str, rows: list[dict[str, Any]]) -> None
     OSError
         If it cannot be written; what was on record still is.
     """
-    whole = _read(path)
+    whole = _read(path) if start is None or path.exists() else _read(start)
     verdicts = {row["claim"]["id"]: row["verdict"] for row in rows if row["verdict"]}
     whole[profile] = dict(sorted({**whole.get(profile, {}), **verdicts}.items()))
     path.parent.mkdir(parents=True, exist_ok=True)

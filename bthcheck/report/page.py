@@ -27,7 +27,7 @@ def write(
     baseline: dict[str, str],
     seconds: float,
     root: Path,
-    arguments: list[str],
+    command: list[str],
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
 
@@ -39,7 +39,7 @@ def write(
     baseline : claim id → verdict on record
     seconds : time the session took
     root : the project, for its commit
-    arguments : what pytest was called with
+    command : the command line that was typed
 
     Raises
     ------
@@ -49,7 +49,7 @@ def write(
     records = {
         "profile": profile,
         "placebo": placebo,
-        "command": shlex.join(["pytest", *arguments]),
+        "command": shlex.join(command),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "runs": runs,
@@ -67,6 +67,11 @@ def write(
 
 def render(records: dict[str, Any], folder: Path) -> str:
     """Return the report as HTML; figures are read from `folder` and become part of it."""
+    return fill("template.html", records, folder)
+
+
+def fill(template: str, values: dict[str, Any], folder: Path) -> str:
+    """Return a template of this package with `values` as HTML; figures are read from `folder` and become part of it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bthcheck.report", "."),
         autoescape=True,
@@ -76,7 +81,7 @@ def render(records: dict[str, Any], folder: Path) -> str:
     )
     environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
     environment.globals["figure"] = lambda path: _data_uri(folder / path)
-    return environment.get_template("template.html").render(records)
+    return environment.get_template(template).render(values)
 
 
 def _slug(status: str) -> str:

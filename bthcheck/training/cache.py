@@ -6,9 +6,7 @@ cannot be stored is kept in memory: a full disk costs a session nothing that it 
 """
 
 import contextlib
-import functools
 import hashlib
-import importlib.metadata
 import json
 import os
 import stat
@@ -19,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -27,13 +26,12 @@ from safetensors.numpy import load, save
 from bthcheck.checks import readable_folder
 from bthcheck.files import write_whole
 from bthcheck.training import code, machine
+from bthcheck.training.entries import LARGEST_HEADER, leftovers, library_versions
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS
 
 SCHEMA = 1
-_LIBRARIES = ("numpy", "torch", "numba")
-_LARGEST_HEADER = 2**20  # bytes; this module writes about 2000
-_LEFT_BEHIND_SECONDS = 600  # a file is written in less
+_TOUCH_SECONDS = 24 * 3600
 
 
 class Locked(Exception):
@@ -41,14 +39,24 @@ class Locked(Exception):
 
 
 def run_key(run: Run, engine: str, device: str) -> str:
-    """Return the digest a run is stored under.
+    """Return the digest a run is stored under."""
+    return key_of(describe(run, engine, device))
 
-    It covers the run's configuration, the engine and kind of device, the text of the code that trains, the versions of the
+
+def key_of(description: dict[str, Any]) -> str:
+    """Return the digest that a run of this description is stored under."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def describe(run: Run, engine: str, device: str) -> dict[str, Any]:
+    """Return everything that can change a run's numbers.
+
+    That is the run's configuration, the engine and kind of device, the text of the code that trains, the versions of the
     libraries under it, and the processor with its vector units; not the experiment's name, its other levels or its other seeds.
     Where the code has changed since it was imported nobody knows what it is, and the key is one that nobody asks for again.
     """
     setting = run.setting
-    description = {
+    return {
         "schema": SCHEMA,
         "task": [type(setting.task).__name__, asdict(setting.task)],
         "network": [type(setting.network).__name__, asdict(setting.network)],
@@ -57,15 +65,9 @@ def run_key(run: Run, engine: str, device: str) -> str:
         "engine": engine,
         "device": device.split(":")[0],
         "code": code.digest(f"bthcheck.training.{engine}") or f"changed since it was imported: {uuid.uuid4()}",
-        "libraries": _library_versions(),
+        "libraries": library_versions(),
         "machine": machine.describe(device),
     }
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-
-
-@functools.cache
-def _library_versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 class RunCache:
@@ -128,7 +130,9 @@ class RunCache:
         path = self.path(key)
         try:
             content = _content(path)
-            return None if content is None else _decoded(content, key, rows)
+            result = None if content is None else _decoded(content, key, rows)
+            self._note_use(path)
+            return result
         except PermissionError as error:
             problem = f"cannot be read ({error.strerror})"
         except Exception as error:  # whatever a file holds that somebody else wrote, it is no reason to stop
@@ -136,13 +140,17 @@ class RunCache:
         self._say(f"the cached run {path} {problem} and is trained again")
         return None
 
-    def write(self, key: str, result: RunResult) -> None:
-        """Store a run, whole or not at all; where it cannot be stored, say so once and go on."""
+    def write(self, key: str, result: RunResult, about: dict[str, Any] | None = None) -> None:
+        """Store a run, whole or not at all; where it cannot be stored, say so once and go on.
+
+        `about` is kept with it, for whoever looks through the folder.
+        """
         if self._mode is None:
             return
         arrays = {f"statistics/{name}": values for name, values in result.statistics.items()}
         arrays["parameters"] = result.parameters
-        facts = json.dumps({"key": key, "schema": SCHEMA, "diverged": result.diverged, "seconds": result.seconds})
+        known = {"key": key, "schema": SCHEMA, "diverged": result.diverged, "seconds": result.seconds}
+        facts = json.dumps(known | ({} if about is None else {"about": about}))
         content = save(arrays, {"facts": facts, "sha256": _digest(arrays, facts)})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -153,11 +161,16 @@ class RunCache:
 
     def _sweep(self) -> None:
         """Remove what processes left behind that died while they wrote."""
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self.folder):
-                if entry.name.endswith(".tmp") and time.time() - entry.stat().st_mtime > _LEFT_BEHIND_SECONDS:
-                    with contextlib.suppress(OSError):
-                        Path(entry.path).unlink()
+        for path in leftovers(self.folder):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _note_use(self, path: Path) -> None:
+        """Have the time of a file say when it was last of use, to a day: what is pruned first is what nobody read."""
+        if self._mode is not None:
+            with contextlib.suppress(OSError, NotImplementedError):
+                if time.time() - path.lstat().st_mtime > _TOUCH_SECONDS:
+                    os.utime(path, follow_symlinks=False)
 
     def _say(self, sentence: str) -> None:
         if sentence not in self._said:
@@ -202,7 +215,7 @@ def _digest(arrays: dict[str, np.ndarray], facts: str) -> str:
 
 def _decoded(content: bytes, key: str, rows: int | None) -> RunResult:
     length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > _LARGEST_HEADER:
+    if len(content) < 8 or length > LARGEST_HEADER:
         raise ValueError("it has no header")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     arrays = load(content)

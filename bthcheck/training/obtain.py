@@ -4,10 +4,10 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 from bthcheck.training import interrupt
-from bthcheck.training.cache import Locked, RunCache, run_key
+from bthcheck.training.cache import Locked, RunCache, describe, key_of
 from bthcheck.training.runs import Run, RunResult
 
 Train = Callable[[Sequence[Run]], list[RunResult]]
@@ -54,7 +54,8 @@ def obtain(
     shards : the indices of runs that are given to `train` together; every index is in one
     """
     observer.start(len(runs))
-    keys = [run_key(run, engine, device) for run in runs]
+    descriptions = [describe(run, engine, device) for run in runs]
+    keys = [key_of(description) for description in descriptions]
     rows = [run.setting.training.rows for run in runs]
     results: dict[int, RunResult] = {}
 
@@ -83,7 +84,7 @@ def obtain(
                 mine.append(index)
             for index, result in zip(mine, train([runs[index] for index in mine]) if mine else [], strict=True):
                 if cache is not None:
-                    cache.write(keys[index], result)
+                    cache.write(keys[index], result, about(runs[index], descriptions[index]))
                 found[index] = result
                 observer.finish(runs[index], keys[index], True, result.seconds)
         return found
@@ -105,6 +106,11 @@ def obtain(
                 observer.wait(_waiting(runs[pending[0][0]], keys[pending[0][0]], cache, sum(map(len, pending)), now - progress))
             time.sleep(_POLL_SECONDS)
     return [results[index] for index in range(len(runs))]
+
+
+def about(run: Run, description: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry says of itself: the description that it is found by, and which level of which experiment it is."""
+    return {"experiment": run.experiment.name, "vary": run.experiment.vary, "level": run.level, "description": description}
 
 
 def _waiting(run: Run, key: str, cache: RunCache | None, count: int, seconds: float) -> str:

@@ -48,7 +48,7 @@ def report(tmp_path, blocks):
     runs = {"from_cache": 0, "trained": 1, "training_seconds": 1.5}
     return write(
         folder, rows, experiments=[experiment], runs=runs, profile="laptop", placebo=False, baseline={"T2": "supported"},
-        seconds=12.3, root=tmp_path, arguments=["claims", "-n", "4"],
+        seconds=12.3, root=tmp_path, command=["pytest", "claims", "-n", "4"],
     )  # fmt: skip
 
 
@@ -107,14 +107,14 @@ def test_report_is_well_formed(report):
 def written(folder, **changes):
     given = {
         "rows": [], "experiments": [], "runs": {"from_cache": 0, "trained": 0, "training_seconds": 0.0}, "profile": "laptop",
-        "placebo": False, "baseline": {}, "seconds": 1.0, "root": folder, "arguments": ["claims"],
+        "placebo": False, "baseline": {}, "seconds": 1.0, "root": folder, "command": ["pytest", "claims"],
     }  # fmt: skip
     return write(folder / "out", **(given | changes))
 
 
 def test_records_are_json_whatever_was_measured(tmp_path):
     """NaN and infinity are no JSON, and half of a surrogate pair is no UTF-8."""
-    page = written(tmp_path, seconds=np.float64(1.0), arguments=["\udcff"], runs={
+    page = written(tmp_path, seconds=np.float64(1.0), command=["pytest", "\udcff"], runs={
         "from_cache": np.int64(3), "trained": 0, "training_seconds": float("inf")
     })  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_report_that_was_there(tiny_disk):
     before = {path.name: path.read_bytes() for path in page.parent.iterdir()}
     assert sorted(before) == ["index.html", "records.json"]
     with pytest.raises(OSError, match=r"No space left on device: '.*records\.json'"):
-        written(tiny_disk, arguments=["x" * 60_000])
+        written(tiny_disk, command=["x" * 60_000])
     assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == before
 
 

@@ -1,0 +1,101 @@
+"""What is written of one training: its figures, a table of numbers, and a small HTML page of both that opens offline."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bthcheck.files import write_whole
+from bthcheck.report.environment import describe
+from bthcheck.report.numbers import cell
+from bthcheck.report.page import fill
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PAGE = "index.html"
+FORMATS = ("svg", "png")
+
+
+def summary(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
+    """Return the columns and, a level each, the rows of a table of what was measured: medians over seeds, as text.
+
+    Parameters
+    ----------
+    dataset : from `bthcheck.run`, dimensions (level, "seed", "epoch")
+    """
+    from bthcheck.figures.paper import LATE_EPOCHS
+
+    level, windows = str(dataset.attrs["level"]), int(dataset.attrs["windows"])
+    end, late = dataset.isel(epoch=-1), dataset.isel(epoch=slice(-LATE_EPOCHS * windows, None))
+    steps = int(dataset.attrs["steps_per_epoch"]) // windows
+    measured: dict[str, Any] = {
+        "training loss": end.train_loss,
+        "test loss": end.test_loss,
+        "training error": end.train_error,
+        "test error": end.test_error,
+        "total φ": dataset.trajectory_length.sum("epoch"),
+        f"mean φ, last {LATE_EPOCHS}": late.trajectory_length.mean("epoch") / steps,
+        "mean λ(x)": end.lipschitz_mean,
+        f"var b₁/α², last {LATE_EPOCHS}": late.bias_variance.mean("epoch"),
+        "‖b₁ − b₁⁰‖": end.distance_to_init,
+    }
+    measured = {name: values.median("seed") for name, values in measured.items() if values.notnull().any()}
+    levels = dataset[level].values.tolist()
+    diverged = dataset.diverged.sum("seed").values.tolist()
+    columns = [level, *measured, *(["diverged"] if any(diverged) else [])]
+    rows = [
+        [cell(name), *(cell(values.isel({level: i})) for values in measured.values()), *([cell(diverged[i])] * any(diverged))]
+        for i, name in enumerate(levels)
+    ]
+    return columns, rows
+
+
+def aligned(columns: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table for a terminal, numbers to the right."""
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    return ["  ".join(f"{entry:>{width}}" for entry, width in zip(row, widths, strict=True)) for row in [columns, *rows]]
+
+
+def write(folder: Path, dataset: "xr.Dataset", file: str) -> Path:
+    """Write the figures, as SVG and PNG, and the page into `folder`, and return the path of the latter.
+
+    Parameters
+    ----------
+    dataset : from `bthcheck.run`
+    file : name of the file that holds it
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written; the one that was there before still is.
+    """
+    from bthcheck.figures import of_training, save
+
+    figures = []
+    for drawn in of_training(dataset):
+        for suffix in FORMATS:
+            save(drawn.figure, folder / "figures" / f"{drawn.name}.{suffix}")
+        figures.append({"path": f"figures/{drawn.name}.svg", "caption": drawn.caption})
+    configuration = dataset.bthcheck.configuration
+    columns, rows = summary(dataset)
+    page = fill(
+        "training.html",
+        {
+            "name": configuration["name"],
+            "vary": configuration["vary"],
+            "levels": configuration["levels"],
+            "seeds": configuration["seeds"],
+            "epochs": configuration["training"]["epochs"],
+            "engine": dataset.attrs["engine"],
+            "device": dataset.attrs["device"],
+            "diverged": int(dataset.diverged.sum()),
+            "file": file,
+            "columns": columns,
+            "rows": rows,
+            "figures": figures,
+            "configuration": configuration,
+            "environment": describe(Path(__file__).parent),
+        },
+        folder,
+    )
+    write_whole(folder / PAGE, page)
+    return folder / PAGE

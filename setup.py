@@ -1,0 +1,8 @@
+"""What pyproject.toml cannot say: the claims and the verdicts on record travel in the wheel, by names of this package."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["bthcheck*"]), "bthcheck.paper", "bthcheck.record"],
+    package_dir={"bthcheck.paper": "claims", "bthcheck.record": "reports"},
+)
