@@ -100,6 +100,7 @@ def command(
         return _draw_again(Path(load), output)
     given = {**values, "repeats": repeats}
     from bthcheck.cli.experiment import experiment_of
+    from bthcheck.training import stored
 
     with refusing():
         experiment = experiment_of(given, cnn=cnn, dataset=dataset)
@@ -117,7 +118,10 @@ def command(
         progress.close()
     _print_table(results)
     click.echo(f"{progress.read} runs from the cache, {progress.trained} trained in {progress.seconds:.1f} s of one core")
-    _write(results, folder, save=True)
+    with failing("the results are not saved"):
+        stored.save(results, folder / FILE)
+    click.echo(f"results: {folder / FILE}")
+    _write(results, folder, FILE)
     return 0
 
 
@@ -207,7 +211,13 @@ def _draw_again(file: Path, output: str | None) -> int:
     with failing():
         results = load(file)
     _print_table(results)
-    _write(results, file.parent if output is None else Path(output), save=output is not None)
+    if output is not None and Path(output).resolve() != file.parent.resolve():
+        from bthcheck.files import write_whole
+
+        with failing("the results are not copied"):
+            Path(output).mkdir(parents=True, exist_ok=True)
+            write_whole(Path(output, FILE), file.read_bytes())
+    _write(results, file.parent if output is None else Path(output), FILE if output is not None else file.name)
     return 0
 
 
@@ -221,17 +231,12 @@ def _print_table(results: "xr.Dataset") -> None:
         click.echo(f"{diverged} of {results.diverged.size} runs diverged: their statistics are infinite from there on")
 
 
-def _write(results: "xr.Dataset", folder: Path, save: bool) -> None:
-    """Write the Dataset, if it is to be saved, the figures and the page, and say where."""
+def _write(results: "xr.Dataset", folder: Path, file: str) -> None:
+    """Write the figures and the page, and say where."""
     from bthcheck.report.training import write
-    from bthcheck.training import stored
 
-    if save:
-        with failing("the results are not saved"):
-            stored.save(results, folder / FILE)
-        click.echo(f"results: {folder / FILE}")
     try:
-        page = write(folder, results, FILE)
+        page = write(folder, results, file)
     except OSError as error:
         raise Failed(f"figures and page are not complete: {error.filename} cannot be written: {error.strerror}") from error
     click.echo(f"page: {page}")

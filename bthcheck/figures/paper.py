@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -41,10 +42,14 @@ def of_training(dataset: xr.Dataset) -> list[Drawn]:
             f"Normalised bias trajectory, its length so far (Fig. 1b, 1e). {band}",
         ),
         Drawn("test-loss", means(tested, along, ylabel="test loss"), f"Test loss (Fig. 1c, 1f). {band}"),
-        Drawn("phi", curves(dataset.trajectory_length, along), f"Trajectory an epoch. {spread}"),
+        Drawn(
+            "phi",
+            curves(dataset.trajectory_length, along, log=_positive(dataset.trajectory_length)),
+            f"Trajectory an epoch. {spread}",
+        ),
         Drawn(
             "lipschitz",
-            curves(dataset.lipschitz_mean, along, ylabel="mean λ(x), x in X"),
+            curves(dataset.lipschitz_mean, along, ylabel="mean λ(x), x in X", log=_positive(dataset.lipschitz_mean)),
             f"Local Lipschitz constant at the training points. {spread}",
         ),
         Drawn(
@@ -57,15 +62,20 @@ def of_training(dataset: xr.Dataset) -> list[Drawn]:
             violins(dataset.distance_to_init.isel(epoch=-1), along, ylabel="‖b₁ − b₁⁰‖"),
             f"Distance of b₁ to its initialisation at the end (Fig. 2b). {each}",
         ),
-        Drawn(
-            "test-loss-trajectory",
-            scatter(total, tested.isel(epoch=-1), along, xlabel="total φ", ylabel="test loss at the end"),
-            "Test loss against trajectory; a line joins the levels of one seed.",
-        ),
     ]
+    if _positive(total) and _positive(tested.isel(epoch=-1)):
+        figure = scatter(total, tested.isel(epoch=-1), along, xlabel="total φ", ylabel="test loss at the end")
+        drawn.append(
+            Drawn("test-loss-trajectory", figure, "Test loss against trajectory; a line joins the levels of one seed.")
+        )
     if dataset.train_error.notnull().any():
         error = dataset.test_error.dropna("epoch", how="all")
         drawn.append(
             Drawn("test-error", means(error, along, ylabel="test error"), f"Share of test images misclassified. {band}")
         )
     return drawn
+
+
+def _positive(values: xr.DataArray) -> bool:
+    """Whether there is anything to draw on a logarithmic axis: where every run diverged there is not."""
+    return bool((np.isfinite(values) & (values > 0)).any())
