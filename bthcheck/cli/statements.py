@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PACKAGE = Path(__file__).parents[1]
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -36,13 +38,7 @@ def statements(folder: Path) -> dict[str, Statement]:
 
 def _of_file(path: Path) -> list[Statement]:
     tree = ast.parse(path.read_text(encoding="utf-8"), path)
-    constants = {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    constants = _imported(tree) | _constants(tree)
     return [
         _statement(path, node, decorator, constants)
         for node in tree.body
@@ -50,6 +46,30 @@ def _of_file(path: Path) -> list[Statement]:
         for decorator in node.decorator_list
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).rpartition(".")[2] == "claim"
     ]
+
+
+def _constants(tree: ast.Module) -> dict[str, Any]:
+    """Return the names that a module gives to numbers and words."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _imported(tree: ast.Module) -> dict[str, Any]:
+    """Return the numbers and words that a module imports from modules of this package."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bthcheck."):
+            path = PACKAGE.joinpath(*str(node.module).split(".")[1:]).with_suffix(".py")
+            wanted = {alias.name: alias.asname or alias.name for alias in node.names if alias.name.isupper()}
+            if wanted and path.is_file():
+                known = _constants(ast.parse(path.read_text(encoding="utf-8"), path))
+                found |= {wanted[name]: value for name, value in known.items() if name in wanted}
+    return found
 
 
 def _statement(path: Path, node: ast.FunctionDef, decorator: ast.Call, constants: dict[str, Any]) -> Statement:
