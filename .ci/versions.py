@@ -20,12 +20,15 @@ TESTS = (
     "bthcheck/tests/training/test_cache.py",
     "bthcheck/tests/training/test_runs.py",
     "bthcheck/tests/training/test_agreement.py::test_engines_agree_over_hundreds_of_steps",
+    "bthcheck/tests/cli/test_command.py",
+    "bthcheck/tests/cli/test_spelling.py",
+    "bthcheck/tests/cli/test_experiment.py",
     "bthcheck/tests/harness/test_plugin.py::test_verdicts_decide_what_passes",
     "bthcheck/tests/harness/test_plugin.py::test_trouble_is_shown_as_such",
     "bthcheck/tests/harness/test_options.py::test_options_of_other_plugins_are_theirs",
     "bthcheck/tests/harness/test_options.py::test_claims_are_refused_in_a_sentence_before_the_first_runs",
 )
-"""What dependencies are asked for: statistics, arrays, figures, files, kernels, and pytest's and xdist's hooks."""
+"""What dependencies are asked for: statistics, arrays, figures, files, kernels, flags, and pytest's and xdist's hooks."""
 SLOW = "false_support or placebo_is_null or convolutions"
 """Left out: simulations of statistics that a version does not change, and kernels that take minutes to compile."""
 CHECK = """
