@@ -90,7 +90,7 @@ def prune(before: str, older_than: str | None, keep: str | None, unused: bool, d
     sizes = {entry.key: entry.size for entry in chosen}
     left, abandoned = leftovers(folder), _abandoned()
     freed = sum(path.stat().st_size for path in left if path.exists())
-    would = "would be" if dry_run else "are"
+    did = "would remove" if dry_run else "removed"
     if dry_run:
         gone, held = list(sizes), list[str]()
     else:
@@ -101,11 +101,11 @@ def prune(before: str, older_than: str | None, keep: str | None, unused: bool, d
                 path.unlink(missing_ok=True)
         _remove_abandoned()
     runs = f"{count(len(gone), 'run')} of {len(found)}, {_size(sum(sizes[key] for key in gone))}"
-    click.echo(f"{runs}, {would} removed from {folder}")
+    click.echo(f"{did} from {folder}: {runs}")
     if held:
-        click.echo(f"{count(len(held), 'run')} stay, because a process is at them")
+        click.echo(f"not removed, because a process is at them: {count(len(held), 'run')}")
     if left or abandoned:
-        click.echo(f"{_leftover(len(left), freed, len(abandoned))} {would} removed")
+        click.echo(f"{did} {_leftover(len(left), freed, len(abandoned))}")
 
 
 def _entries(cache_dir: str) -> "tuple[Path, list[Entry]]":
@@ -189,7 +189,7 @@ def _say_leftovers(folder: Path) -> None:
     left, abandoned = leftovers(folder), _abandoned()
     if left or abandoned:
         size = sum(path.stat().st_size for path in left if path.exists())
-        click.echo(f"{_leftover(len(left), size, len(abandoned))} can be removed: bthcheck cache prune")
+        click.echo(f"bthcheck cache prune would remove {_leftover(len(left), size, len(abandoned))}")
 
 
 def _leftover(files: int, size: float, sessions: int) -> str:

@@ -119,13 +119,29 @@ def _images(values: Values, dataset: str) -> dict[str, Any]:
     if values.get("data_file"):
         if values.get("source"):
             raise ValueError("--source and --data-file both say where images are from: give one of them")
-        return {"source": values["data_file"][0], **({"classes": tuple(classes)} if values.get("classes") else {})}
+        return {
+            "source": _file(values["data_file"][0], dataset),
+            **({"classes": tuple(classes)} if values.get("classes") else {}),
+        }
     if values.get("source"):
         return {"classes": tuple(classes)}
     base = _BASES[dataset].task
     train, test = (values.get(key) or (getattr(base, field),) for key, field in (("samples", "train"), ("test", "test")))
     enough = train[0] <= 2 * subset.train and test[0] <= 2 * subset.test and set(classes) == set(subset.classes)
     return {"classes": tuple(classes), "source": "embedded" if enough else "full"}
+
+
+def _file(path: str, dataset: str) -> str:
+    """Return the path of images of one's own, if this version of `CorruptedImages` takes one for a source."""
+    source: dict[str, Any] = {"source": path}
+    try:
+        dataclasses.replace(_BASES[dataset].task, **source)
+    except ValueError as error:
+        if str(error).startswith("source must be one of"):
+            raise ValueError(
+                "--data-file is not known to this version of bthcheck, which has the images of --dataset alone"
+            ) from error
+    return path
 
 
 def _decay(values: Values) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def test_what_is_chosen_is_removed_and_nothing_else(said, cache, options, left):
     code, text = said("cache", "prune", *options)
     assert code == 0
     assert [entry.key for entry in entries(cache)] == newest
-    assert text.startswith(f"{6 - left} run")
-    assert dry == text.replace(" are removed", " would be removed")
+    assert text.startswith(f"removed from .bthcheck_cache: {6 - left} run")
+    assert dry == text.replace("removed", "would remove")
     assert len(list(cache.glob("*.lock"))) == 0
 
 
@@ -111,7 +111,7 @@ def test_a_run_that_a_process_is_at_stays(said, cache):
         process.wait()
     assert code == 0
     assert "5 runs of 6, " in text
-    assert "1 run stay, because a process is at them" in text
+    assert "not removed, because a process is at them: 1 run\n" in text
     assert [entry.key for entry in entries(cache)] == [key]
 
 
@@ -125,9 +125,9 @@ def test_what_killed_processes_left_is_said_and_removed(said, cache, monkeypatch
         pass
     (cache / "dead.lock").touch()
     sentence = "1 file, 1.5 KB, and 0 temporary folders of killed processes"
-    assert f"{sentence} can be removed: bthcheck cache prune" in said("cache")[1]
-    assert f"{sentence} would be removed" in said("cache", "prune", "--dry-run")[1]
-    assert f"{sentence} are removed" in said("cache", "prune")[1]
+    assert f"bthcheck cache prune would remove {sentence}\n" in said("cache")[1]
+    assert f"would remove {sentence}\n" in said("cache", "prune", "--dry-run")[1]
+    assert f"removed {sentence}\n" in said("cache", "prune")[1]
     assert [path.name for path in cache.glob("*.tmp")] == [".bthcheck-2-cd.tmp"]  # which may still be written
     assert not (cache / "dead.lock").exists()
 

@@ -146,3 +146,12 @@ def test_flags_of_another_version_are_passed_through_or_refused():
             with pytest.raises(ValueError, match="is not known to this version of bthcheck, which trains with plain SGD"):
                 experiment_of({field: (value,)})
     assert experiment_of({"optimizer": ("sgd",)}) == experiment_of({})
+
+
+def test_a_file_of_another_version_is_passed_through_or_refused():
+    try:
+        found = experiment_of({"data_file": ("none.npz",)})
+    except ValueError as error:
+        assert re.search("--data-file is not known to this version|none.npz", str(error))  # noqa: PT017
+    else:
+        assert found.task.source == "none.npz"
