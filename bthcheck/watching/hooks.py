@@ -347,7 +347,7 @@ class Recorder:
         self.count += 1
         passes, self._pending = self._pending, []
         self._reopened = None
-        if self._noting is not None and self._ordered:
+        if self._noting is not None and self._ordered and not self.by_bias:  # what is compiled would be so again
             self._keep_one()
         if self._armed:
             bias, before, after, gradient = self.bias, self._now, None, None
