@@ -82,6 +82,8 @@ class Recorder:
         self.epoch = float("nan")
         self.paused = False
         self.losses: list[Tensor | float] = []
+        self._last: Step | None = None
+        self._begun = False
         self.start = time.perf_counter()
         self._armed = wanted(1)
         self._ordered = False
@@ -125,9 +127,15 @@ class Recorder:
         self._handles.clear()
         self._candidates.clear()
 
-    def take(self) -> list[Step]:
-        """Hand over the steps recorded so far."""
-        steps, self.steps = self.steps, []
+    @property
+    def newest(self) -> Pass | None:
+        """The newest backward pass of the step under way."""
+        return self._pending[-1] if self._pending else None
+
+    def take(self, but: int = 0) -> list[Step]:
+        """Hand over the steps recorded so far, the last `but` of them excepted."""
+        count = max(len(self.steps) - but, 0)
+        steps, self.steps = self.steps[:count], self.steps[count:]
         passes = [one for step in steps for one in step.passes]
         self.seen.passes = max([self.seen.passes, *(len(step.passes) for step in steps)])
         self.seen.samples = max([self.seen.samples, *(len(one.slopes) for one in passes)])
@@ -136,9 +144,9 @@ class Recorder:
 
     def add_loss(self, loss: Tensor | float) -> None:
         """Give the loss of the step that is under way or, right after a step, of that one."""
-        last = self.steps[-1] if self.steps else None
-        if not self._pending and last is not None and last.number == self.count and not last.losses:
-            last.losses.append(loss)
+        if self.count and not self._begun:  # nothing has run since the last step, recorded or not
+            if self._last is not None and self._last.number == self.count:
+                self._last.losses.append(loss)
         elif self._armed:
             self.losses.append(loss)
 
@@ -206,8 +214,10 @@ class Recorder:
     def _after_forward(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         del args
         forward, self._current = self._current, None
-        if self._closed or self.paused or not self._armed or not torch.is_grad_enabled():
-            self._ordered = self._ordered or bool(self.seen.executed)
+        if self._closed or self.paused or not torch.is_grad_enabled():
+            return
+        self._begun = True
+        if not self._armed:
             return
         if forward is None:  # the layer did not run, or ran under no_grad until a checkpoint runs it again
             if _graph_task() >= 0:
@@ -283,6 +293,7 @@ class Recorder:
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         del args, kwargs
         self.count += 1
+        self._begun = False
         passes, self._pending = self._pending, []
         self._reopened = None
         if self._noting is not None and self._ordered:
@@ -303,6 +314,7 @@ class Recorder:
                 )
             )  # fmt: skip
             self.losses = []
+            self._last = self.steps[-1]
         self.arm()
         self._stepped(self.count)
 
