@@ -83,7 +83,8 @@ class Recorder:
         self.paused = False
         self.losses: list[Tensor | float] = []
         self._last: Step | None = None
-        self._begun = False
+        self._begun = self._turned = False
+        self._older = 0
         self.start = time.perf_counter()
         self._armed = wanted(1)
         self._ordered = False
@@ -217,6 +218,8 @@ class Recorder:
         if self._closed or self.paused or not torch.is_grad_enabled():
             return
         self._begun = True
+        if self._turned:  # the first forward pass after a backward pass: losses so far are of what came before
+            self._turned, self._older = False, len(self.losses)
         if not self._armed:
             return
         if forward is None:  # the layer did not run, or ran under no_grad until a checkpoint runs it again
@@ -245,6 +248,7 @@ class Recorder:
         forward.open = Pass(slopes.float() if slopes.dtype in _HALF else slopes, fresh=self._fresh())
         forward.calls = 0
         self._reopened = forward
+        self._turned = True
 
     def _fresh(self) -> Tensor | bool:
         """Whether the gradients were set to zero since the pass before, which is then not part of the step."""
@@ -255,6 +259,7 @@ class Recorder:
         gradient = None if self._anchor is None else self._anchor.grad
         if gradient is None:
             self._pending.clear()
+            del self.losses[: self._older]
             self.seen.discarded += 1
             return False
         return False if gradient.is_sparse else torch.linalg.vector_norm(gradient.detach()) == 0
@@ -313,7 +318,7 @@ class Recorder:
                     time.perf_counter() - self.start, self.epoch, self.losses,
                 )
             )  # fmt: skip
-            self.losses = []
+            self.losses, self._older = [], 0
             self._last = self.steps[-1]
         self.arm()
         self._stepped(self.count)

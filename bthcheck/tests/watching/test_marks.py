@@ -57,6 +57,26 @@ def test_losses_of_one_step_are_averaged_after_it_too():
     np.testing.assert_array_equal(w.dataset().train_loss, [1.5, np.nan])
 
 
+@pytest.mark.parametrize("marked", ["before backward", "after backward"])
+def test_a_loss_whose_gradients_were_discarded_is_not_that_of_the_step(marked):
+    loop = Loop()
+    with loop.watch as w:
+        for _ in range(3):
+            for _ in range(2):
+                loop.optimizer.zero_grad()
+                losses = [(loop.net(torch.randn(5, 3)) ** 2).mean() for _ in range(2)]
+                for loss in losses if marked == "before backward" else ():
+                    w.mark(loss=loss)
+                sum(losses).backward()
+                for loss in losses if marked == "after backward" else ():
+                    w.mark(loss=loss)
+            loop.optimizer.step()
+            loop.losses.append(sum(losses).item() / 2)
+    records = w.dataset()
+    assert records.attrs["discarded"] == 3
+    np.testing.assert_allclose(records.train_loss, loop.losses, rtol=1e-6)
+
+
 @pytest.mark.parametrize("length", [1, 8, 16, 17])
 def test_every_epoch_ends_with_a_probe(length):
     loop = Loop(probe=torch.randn(2, 3), probe_every="epoch")
