@@ -236,6 +236,10 @@ class Recorder:
         if not self.steps and not self.seen.autocast:
             self.seen.autocast = torch.is_autocast_enabled(f.device.type)
         f.register_hook(partial(self._output_gradient, forward))
+        hooks: dict[int, Any] = f._backward_hooks or {}
+        for key, hook in list(hooks.items()):
+            if getattr(hook, "func", None) == self._layer_gradient:  # f is z itself: its turn comes after that of f
+                hooks[key] = hooks.pop(key)
 
     # Backward
 

@@ -124,7 +124,7 @@ def merged(watched: Sequence[xr.Dataset]) -> xr.Dataset:
     if worlds != {len(parts)} or [part.attrs["rank"] for part in parts] != list(range(len(parts))):
         ranks = ", ".join(str(part.attrs["rank"]) for part in parts)
         raise ValueError(f"merged needs the record of every process of one training, ranks 0, 1, …; got ranks {ranks}")
-    if any("gradient_sum" not in part or not part.step.equals(parts[0].step) for part in parts):
+    if any("gradient_sum" not in part or not np.array_equal(part.step, parts[0].step) for part in parts):
         raise ValueError("these records are not of the same steps of one training with DistributedDataParallel")
     if not all(np.array_equal(part.distance_to_init, parts[0].distance_to_init, equal_nan=True) for part in parts):
         raise ValueError("the processes do not have the same bias, so that their records are not of one training")
