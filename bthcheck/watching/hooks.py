@@ -26,8 +26,10 @@ from bthcheck.watching.layers import (
     candidates,
     first_layer,
     is_compiled,
+    on_gradient,
     picked,
     summed_dimensions,
+    unconverted,
 )  # fmt: skip
 from bthcheck.watching.observed import Pass, Seen, Step
 
@@ -234,8 +236,8 @@ class Recorder:
             self.seen.f_shape = tuple(f.shape)
             self.seen.f_operation = _operation(f)
         if not self.steps and not self.seen.autocast:
-            self.seen.autocast = torch.is_autocast_enabled(f.device.type)
-        f.register_hook(partial(self._output_gradient, forward))
+            self.seen.autocast = torch.is_autocast_enabled(f.device.type) or unconverted(f) is not None
+        on_gradient(f, partial(self._output_gradient, forward))
         hooks: dict[int, Any] = f._backward_hooks or {}
         for key, hook in list(hooks.items()):
             if getattr(hook, "func", None) == self._layer_gradient:  # f is z itself: its turn comes after that of f

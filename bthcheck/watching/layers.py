@@ -198,6 +198,36 @@ def picked(output: Any, pick: Pick | None) -> Tensor:
     return found
 
 
+def unconverted(f: Tensor) -> tuple[Any, int] | None:
+    """Return where f was made in lower precision before it was converted: a node of the graph and which of its results."""
+    node = f.grad_fn
+    if node is None or node.name() != "ToCopyBackward0" or f.dtype not in (torch.float32, torch.float64):
+        return None
+    inner, number = node.next_functions[0]
+    half = inner is not None and inner._input_metadata[number].dtype in (torch.float16, torch.bfloat16)
+    return (inner, number) if half else None
+
+
+def on_gradient(f: Tensor, function: Callable[[Tensor], None]) -> None:
+    """Have `function` called with the gradient of f.
+
+    Where f was converted, it is called with that of f before: accelerate converts what a model returns, whose loss is made of
+    what was there before.
+    """
+    place = unconverted(f)
+    if place is None:
+        f.register_hook(function)
+        return
+    node, number = place
+
+    def before(gradients: tuple[Tensor | None, ...]) -> None:
+        gradient = gradients[number]
+        if gradient is not None:
+            function(gradient)
+
+    node.register_prehook(before)
+
+
 def process_of(model: nn.Module) -> tuple[int, int]:
     """Return the rank and the number of processes that train the model together."""
     outer = model
