@@ -35,7 +35,7 @@ def needed(extra: str, *names: str) -> ModuleType:
         except ImportError as error:
             failed.append(error)
     raise ImportError(
-        f"this needs {names[0].partition('.')[0]}, which cannot be imported ({failed[0]}); pip install 'bthcheck[{extra}]'"
+        f"{extra} is needed for this and cannot be imported ({failed[0]}); pip install 'bthcheck[{extra}]'"
     ) from failed[0]
 
 
