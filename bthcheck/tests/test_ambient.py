@@ -19,7 +19,7 @@ from bthcheck.ambient import neutral, settings
 from bthcheck.evidence import dispersion, fitted, inequality, trend
 from bthcheck.evidence.search import Comparison, examples, falsify
 from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, DROPOUT, REGIONS, SINUSOIDS
-from bthcheck.geometry import covering, lipschitz, regions
+from bthcheck.geometry import covering, jacobians, lipschitz, regions
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import CorruptedImages, Sinusoid, TwoClusters
 from bthcheck.theory import assumption, dropout, published, trajectory
@@ -121,6 +121,7 @@ def constants():
     for network in networks()[:2]:
         x = Run(TINY, 1.0, 0).data().x_train.float()
         found += [lipschitz.local_lipschitz(network, x), lipschitz.first_layer_gradients(network, x)]
+        found += [jacobians.local_constants(network, x), jacobians.local_constants(network.first, x)]
         found += [lipschitz.product_bound(network), lipschitz.product_tolerance(network), lipschitz.gamma([x])]
         found += [lipschitz.rounding_tolerance(network, x), lipschitz.active_sigma_min(network, x)]
     return found
@@ -223,7 +224,8 @@ def test_points_made_in_inference_mode_are_points():
 
 
 FLOORS = (
-    "geometry.lipschitz", "geometry.covering", "geometry.float64", "geometry.regions.bounds", "geometry.regions.plane",
+    "geometry.lipschitz", "geometry.jacobians", "geometry.covering", "geometry.float64", "geometry.regions.bounds",
+    "geometry.regions.plane",
     "theory.assumption", "theory.dropout", "theory.trajectory", "theory.published.batches", "theory.published.programs",
     "theory.published.repeats", "theory.published.steps",
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine",
