@@ -69,7 +69,6 @@ class Recorder:
         self._wanted, self._stepped = wanted, stepped
         self.owner = owner
         self.names = candidates(model)
-        self._biases = {module: bias_of(module) for module in self.names}  # a probe puts others in their places
         self.biased = first_layer(self.names) is not None
         self.seen = Seen()
         self.steps: list[Step] = []
@@ -153,7 +152,7 @@ class Recorder:
     def _settle(self) -> None:
         """Note the layer's bias, before anything is trained, and which settings of the optimizer are its own."""
         assert self.layer is not None
-        self.bias = bias = self._biases[self.layer]
+        self.bias = bias = bias_of(self.layer)
         groups = self.optimizer.param_groups
         self.group = next((group for group in groups if any(one is bias for one in group["params"])), groups[0])
         self.initial = self._now = None if bias is None else bias.detach().clone()

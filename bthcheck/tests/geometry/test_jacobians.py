@@ -52,8 +52,14 @@ def test_of_one_output_it_is_the_constant_of_the_paper(kind):
 
 
 @pytest.mark.parametrize("f", [lambda x: torch.ones(len(x), 3), lambda x: torch.ones(len(x), 3, requires_grad=True)])
-def test_a_constant_function_has_the_constant_0(f):
-    assert torch.equal(local_constants(f, points(4, 2)), torch.zeros(4, dtype=torch.float64))
+def test_what_does_not_depend_on_the_points_is_refused(f):
+    """A network that rounds or cuts the graph would otherwise be said to be flat."""
+    with pytest.raises(ValueError, match="f does not depend on the points by differentiable operations"):
+        local_constants(f, points(4, 2))
+
+
+def test_a_function_that_is_flat_has_the_constant_0():
+    assert torch.equal(local_constants(lambda x: 0 * x, points(4, 2)), torch.zeros(4, dtype=torch.float64))
 
 
 def test_more_outputs_than_a_jacobian_is_taken_of_are_refused():
