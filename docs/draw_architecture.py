@@ -30,6 +30,7 @@ SAYS = {
     "training": "how: engines, runs, cache, results",
     "geometry": "what a network is like at its inputs",
     "experiments": "what is trained",
+    "layers": "whose bias is followed",
     "networks": "who learns",
     "tasks": "what is learned",
     "datasets": "images",
