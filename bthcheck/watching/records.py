@@ -227,6 +227,11 @@ class Records:
         while self.length > self.limit and self._thin():
             pass
 
+    def ending_with(self, step: int) -> Block | None:
+        """Return the newest block, if its last record is of this step."""
+        steps = self.blocks[-1]["step"] if self.blocks else np.zeros(0)
+        return self.blocks[-1] if len(steps) and steps[-1] == step else None
+
     def _thin(self) -> bool:
         self.every *= 2
         before = self.length

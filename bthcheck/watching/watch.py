@@ -282,9 +282,13 @@ class Watch:
     def _probe_now(self, step: int) -> None:
         if self._probe is None or not step:
             return
-        recorded = any(one.number == step for one in self._recorder.steps)
-        if recorded and step not in self._probed:
-            self._probed[step] = self._constants()
+        if any(one.number == step for one in self._recorder.steps):
+            if step not in self._probed:
+                self._probed[step] = self._constants()
+        elif (block := self._records.ending_with(step)) and math.isnan(block["lipschitz_mean"][-1]):  # already fetched
+            found = self._constants()
+            block["lipschitz_mean"][-1], block["lipschitz_max"][-1] = found.mean(), found.max()
+            block["lipschitz"][-1] = found[: self._points]
 
     def _finish(self, probe: bool) -> None:
         if not self.attached:

@@ -14,6 +14,7 @@ PACKAGES = {
     "test_lightning_loops.py": "lightning",
     "test_lightning_processes.py": "lightning",
     "test_transformers.py": "transformers",
+    "test_transformers_processes.py": "transformers",
     "test_tensorboard.py": "tensorboard",
     "test_mlflow.py": "mlflow",
     "test_wandb.py": "wandb",

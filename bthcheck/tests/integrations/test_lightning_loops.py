@@ -163,6 +163,15 @@ def test_of_two_networks_one_is_watched(network, optimizer):
         assert set(records.passes.values) == {1}
 
 
+def test_what_is_compiled_has_the_same_records():
+    plain, whole, part = Watch(), Watch(), Watch(model="net")
+    fit(Lit(), plain)
+    fit(torch.compile(Lit(), backend="eager"), whole)
+    fit(Lit(torch.compile(mlp(), backend="eager")), part)
+    for compiled in (whole, part):
+        assert_same_records(compiled.dataset(), plain.dataset())
+
+
 def test_a_validation_that_takes_gradients_leaves_no_record():
     class Differentiates(Lit):
         def validation_step(self, batch, index):

@@ -1,17 +1,12 @@
 """Lightning with DistributedDataParallel: every process has its records, which are put together exactly."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import xarray as xr
 from torch.utils.data import DataLoader, TensorDataset
 
-import bthcheck
 from bthcheck.tests.integrations.lit import Lit, fit
 from bthcheck.tests.integrations.networks import assert_same_records, points
+from bthcheck.tests.integrations.processes import run_two
 from bthcheck.tests.integrations.two_processes import CASES
 from bthcheck.watching import merged
 from bthcheck.watching.lightning import Watch
@@ -20,14 +15,7 @@ from bthcheck.watching.lightning import Watch
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    root = str(Path(bthcheck.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, "-m", "bthcheck.tests.integrations.two_processes", folder],
-        capture_output=True, text=True, env=environment, cwd=folder, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_two("bthcheck.tests.integrations.two_processes", folder)
     return folder
 
 

@@ -89,6 +89,21 @@ def test_every_epoch_ends_with_a_probe(length):
     assert records.step[records.lipschitz_mean.notnull()].values.tolist() == [length, 2 * length, 3 * length]
 
 
+def test_a_probe_is_not_lost_because_records_were_asked_for():
+    loop = Loop(probe=torch.randn(3, 3), points=2, probe_every="epoch")
+    with loop.watch as w:
+        for number in range(2):
+            w.mark(epoch=number + 1)
+            for _ in range(3):
+                loop.step()
+            assert w.dataset().sizes["step"] == 3 * (number + 1)
+    records = w.dataset()
+    assert records.step[records.lipschitz_mean.notnull()].values.tolist() == [3, 6]
+    probed = records.sel(step=[3, 6])
+    assert (probed.lipschitz.max("probe") <= probed.lipschitz_max).all()
+    assert probed.lipschitz.notnull().all()
+
+
 @pytest.mark.parametrize("before", ["nothing", "a probe", "an evaluation"])
 def test_what_is_looked_at_before_training_does_not_hide_batch_normalisation(before):
     layers = (nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
