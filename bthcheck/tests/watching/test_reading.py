@@ -63,6 +63,16 @@ EFFECTS = {
         {"before": frozenset({"embedding"})}, {"phi": "descriptive", "gradient_norm": "descriptive", "bias": "descriptive"},
     ),
     "outputs": ({"outputs": 10}, {"phi": "one-sided", "gradient_norm": "one-sided", "bias": "descriptive"}),
+    "outputs of a wide layer": (
+        {"outputs": 10, "neurons": 12}, {"phi": "descriptive", "gradient_norm": "descriptive", "bias": "descriptive"},
+    ),
+    "outputs of a convolution": (
+        {"outputs": 10, "kind": "convolution", "inputs": None, "neurons": None},
+        {"phi": "descriptive", "gradient_norm": "descriptive", "bias": "descriptive"},
+    ),
+    "another layer": (
+        {"kind": "other", "inputs": None}, {"phi": "one-sided", "gradient_norm": "one-sided", "bias": "descriptive"},
+    ),
     "probability": ({"probability": True}, {}),
     "Dropout": ({"dropout": True}, {}),
     "attention": ({"attention": True}, {}),
@@ -92,10 +102,10 @@ def test_every_fact_has_its_effect_and_no_other(name):
 
 def test_the_worst_fact_decides_and_all_are_named():
     behind = frozenset({"batch normalisation"})
-    found = changed(samples=8, outputs=10, behind=behind, kind="convolution", optimizer="Adam", plain=False)
+    found = changed(samples=8, outputs=10, behind=behind, kind="convolution", inputs=None, optimizer="Adam", plain=False)
     phi = found.of("phi")
     assert phi.scope == "descriptive"
-    for words in ("BatchNorm behind", "10 outputs", "batches of up to 8", "not of its kernel"):
+    for words in ("BatchNorm behind", "10 outputs", "batches of up to 8", "on neither side"):
         assert words in str(phi)
     assert SCOPES.index(found.of("bias").scope) == SCOPES.index("descriptive")
     assert "**phi** (descriptive)" in found._repr_markdown_()
