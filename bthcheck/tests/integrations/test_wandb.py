@@ -1,6 +1,7 @@
 """Records in a run of Weights & Biases that is kept offline, whose file is read here."""
 
 import json
+import time
 
 import pytest
 import wandb
@@ -21,13 +22,24 @@ def written(path):
             position += left
             continue
         length, kind = int.from_bytes(content[position + 4 : position + 6], "little"), content[position + 6]
-        if kind == 0:
+        if kind == 0 or position + 7 + length > len(content):
             break
         pieces += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # whole, or the last piece
             yield Record.FromString(pieces)
             pieces = b""
+
+
+def finished(path):
+    """Return the records once that of the run's end is there: another process writes them."""
+    records = []
+    for _ in range(600):
+        records = list(written(path))
+        if any(record.HasField("exit") for record in records):
+            break
+        time.sleep(0.1)
+    return records
 
 
 @pytest.fixture
@@ -47,7 +59,7 @@ def test_the_file_is_read_back_the_same(offline, given):
     run.finish()
     (path,) = offline.rglob("*.wandb")
     rows, metrics = [], {}
-    for record in written(path):
+    for record in finished(path):
         if record.HasField("history"):
             items = record.history.item
             rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
