@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from bthcheck.checks import distinct, one_of, positive, positive_int
+from bthcheck.checks import distinct
+from bthcheck.experiments.training import Training
 from bthcheck.networks import MLP, Architecture, architecture
 from bthcheck.tasks import Task, task_of
 
-SAMPLINGS = ("reshuffle", "replacement")
-DTYPES = ("float32", "float64")
-DROPOUTS = (0.0, 0.5)
 RESHAPING = (
     "epochs",
     "batch_size",
@@ -32,73 +30,6 @@ RESHAPING = (
     "source",
 )
 """Fields that levels may not set: they change the shape or meaning of the result arrays."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """Plain SGD and what is measured along it.
-
-    Parameters
-    ----------
-    epochs : passes over the training set
-    batch_size : points a step
-    learning_rate : α of the first epoch
-    decay : factor on α from one epoch to the next, as in ``torch.optim.lr_scheduler.ExponentialLR``; 1 keeps it constant
-    sampling : "reshuffle" visits every point once an epoch, as the paper does; "replacement" draws each point
-        independently and uniformly, as Theorem 1 assumes
-    dtype : "float32" or "float64"
-    lipschitz_every : epochs between evaluations of the local Lipschitz constants; the last epoch is always evaluated
-    dropout : probability that a hidden neuron is switched off at the end of the forward pass: 0, or 1/2 as in Theorem 3
-    windows : equal parts of an epoch that statistics are kept of, instead of whole epochs; what is measured on the test points
-        is then NaN but for the last of an epoch
-    loss_factor : what the loss is multiplied with before it is optimised. Losses and ε are those of the product, and steps are
-        this many times as large; φ and λ know nothing of it. The code behind the paper's figures on images has 1/2 here.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive or a word is not among those above.
-    """
-
-    epochs: int = 3000
-    batch_size: int = 1
-    learning_rate: float = 0.001
-    decay: float = 1.0
-    sampling: str = "reshuffle"
-    dtype: str = "float32"
-    lipschitz_every: int = 10
-    windows: int = 1
-    dropout: float = 0.0
-    loss_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lipschitz_every", "windows"):
-            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        for name in ("learning_rate", "decay", "loss_factor"):
-            object.__setattr__(self, name, positive(name, getattr(self, name)))
-        one_of("sampling", self.sampling, SAMPLINGS)
-        one_of("dtype", self.dtype, DTYPES)
-        if self.dropout not in DROPOUTS or isinstance(self.dropout, bool):
-            raise ValueError(f"dropout must be 0 or 0.5, got {self.dropout!r}")
-        object.__setattr__(self, "dropout", float(self.dropout))
-
-    @property
-    def rows(self) -> int:
-        """How many windows there are in all: the length of every statistic."""
-        return self.epochs * self.windows
-
-    def learning_rates(self) -> list[float]:
-        """α of every window; it changes from epoch to epoch."""
-        return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs) for _ in range(self.windows)]
-
-    def tested(self) -> list[bool]:
-        """After which windows the test points are looked at: the last of every epoch."""
-        return [(row + 1) % self.windows == 0 for row in range(self.rows)]
-
-    def probed(self) -> list[bool]:
-        """After which windows the local Lipschitz constants are evaluated."""
-        ends = [row + 1 for row in range(self.rows)]
-        return [end % (self.lipschitz_every * self.windows) == 0 or end == self.rows for end in ends]
 
 
 class Setting(NamedTuple):
@@ -202,7 +133,8 @@ class Experiment:
 
     def to_json(self) -> str:
         """Return the full configuration as JSON."""
-        return json.dumps({**dataclasses.asdict(self), "task_type": type(self.task).__name__}, sort_keys=True)
+        fields = {**dataclasses.asdict(self), "training": self.training.described()}
+        return json.dumps({**fields, "task_type": type(self.task).__name__}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -52,7 +52,7 @@ def run_key(run: Run, engine: str, device: str) -> str:
         "schema": SCHEMA,
         "task": [type(setting.task).__name__, asdict(setting.task)],
         "network": [type(setting.network).__name__, asdict(setting.network)],
-        "training": asdict(setting.training),
+        "training": setting.training.described(),
         "seed": run.seed,
         "engine": engine,
         "device": device.split(":")[0],

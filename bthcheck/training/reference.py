@@ -18,6 +18,7 @@ from bthcheck.ambient import neutral
 from bthcheck.geometry.lipschitz import first_weight, local_lipschitz, rounding_tolerance
 from bthcheck.networks import MLP, IdentityWithBias, Network
 from bthcheck.training import interrupt
+from bthcheck.training.optimizers import Optimizer, optimizer_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 
@@ -51,6 +52,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     order = torch.from_numpy(run.order()).long().to(device)
     kept = _kept(run, device)
     initial = network.first.bias.detach().clone()
+    optimizer = _optimizer(run, network)
     statistics = blank_statistics(training.rows)
     stop = interrupt.current()
 
@@ -61,7 +63,8 @@ def train(run: Run, device: str = "cpu") -> RunResult:
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size):
             stop.check()
             biases.append(network.first.bias.detach().clone())
-            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch], keep, training.loss_factor))
+            x, y = points.x_train[batch], points.y_train[batch]
+            steps.append(_step(network, rate, x, y, keep, training.loss_factor, optimizer))
         phi = torch.stack([step.phi for step in steps]).double()
         path = torch.stack(biases).double()
         count = len(order[epoch])
@@ -112,6 +115,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size)
     )
     batches = list(islice(visits, steps))
+    optimizer = _optimizer(run, network)
     columns: dict[str, list[Tensor]] = {
         name: []
         for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz", "rounding")
@@ -129,7 +133,8 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch], keep).max())
         if isinstance(run.setting.network, MLP):
             columns["rounding"].append(rounding_tolerance(network, points.x_train[batch]).max())
-        step = _step(network, rate, points.x_train[batch], points.y_train[batch], keep, training.loss_factor)
+        x, y = points.x_train[batch], points.y_train[batch]
+        step = _step(network, rate, x, y, keep, training.loss_factor, optimizer)
         columns["phi"].append(step.phi)
         columns["epsilon"].append(step.epsilon)
     columns["bias"].append(network.first.bias.detach().clone())
@@ -183,7 +188,7 @@ def _loss(network: Network, logit: Tensor, y: Tensor, factor: float = 1.0) -> _L
 
 @dataclass(frozen=True)
 class _Step:
-    """What one SGD step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points.
+    """What one step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points.
 
     published : what the authors' code multiplies ‖Δb_1‖/α with, the batch mean of ε of the loss without its factor
     """
@@ -195,21 +200,32 @@ class _Step:
     loss: _Loss
 
 
-def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | None, factor: float) -> _Step:
+def _optimizer(run: Run, network: Network) -> Optimizer | None:
+    """Return what makes the steps of a run, None for plain SGD; it sees one run side by side with none."""
+    return optimizer_of(run.setting.training, [parameter.detach()[None] for parameter in network.parameters()])
+
+
+def _step(
+    network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | None, factor: float, optimizer: Optimizer | None
+) -> _Step:
     z = network.first(x)
     logit = network.logit(z) if kept is None else network.thinned_logit(z, kept)
     (g,) = torch.autograd.grad(network.output(logit).sum(), z, retain_graph=True)
     loss = _loss(network, logit, y, factor)
     parameters = list(network.parameters())
     gradients = torch.autograd.grad(loss.values.mean(), parameters)
-    with torch.no_grad():  # plain SGD; importing torch.optim for it takes a second
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.sub_(rate * gradient)
-    # φ = ‖Δb_1‖/(α ε), with ε the batch mean of |∂ℓ/∂f|, is a mean of ±g weighted by |∂ℓ/∂f|. In this form nothing cancels,
+    with torch.no_grad():
+        directions = list(gradients)
+        if optimizer is not None:
+            one = optimizer.directions([parameter[None] for parameter in parameters], [part[None] for part in gradients])
+            directions = [direction[0] for direction in one]
+        for parameter, direction in zip(parameters, directions, strict=True):
+            parameter.sub_(rate * direction)
+    # φ = ‖∂L/∂b_1‖/ε, with ε the batch mean of |∂ℓ/∂f|, is a mean of ±g weighted by |∂ℓ/∂f|. In this form nothing cancels,
     # as it does in b^{t+1} − b^t, and nothing overflows where a wrong answer is certain. Equal weights if all ε are 0.
     weight = torch.softmax(loss.log_steepness.clamp(min=-1e30), dim=0) * torch.where(loss.slope < 0, -1.0, 1.0).to(g)
     phi = (weight[:, None] * g).sum(0).norm()
     bias = next(i for i, parameter in enumerate(parameters) if parameter is network.first.bias)
     loss = replace(loss, values=loss.values.detach())
     steepness = loss.log_steepness.exp().mean()
-    return _Step(phi, factor * steepness, steepness, gradients[bias].norm(), loss)
+    return _Step(phi, factor * steepness, steepness, directions[bias].norm(), loss)

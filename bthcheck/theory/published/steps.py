@@ -29,7 +29,7 @@ def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the runs were trained in minibatches or windows or with Dropout.
+        If the runs were trained in minibatches or windows, with Dropout, or by another optimizer than plain SGD.
     """
     experiment, level = runs.bthcheck.experiment, runs.attrs["level"]
     training, points = experiment.training, experiment.task.train
@@ -81,6 +81,8 @@ def _check(experiment: Experiment, windows: int) -> None:
             f"steps are followed of runs with batch_size=1, windows={windows} and dropout=0,"
             f" got {training.batch_size}, {training.windows} and {training.dropout:g}"
         )
+    if not training.plain:
+        raise ValueError(f"steps are followed of runs of plain SGD, got {training.departures()}")
 
 
 def _attrs(experiment: Experiment) -> dict[str, Any]:

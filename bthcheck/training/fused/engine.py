@@ -26,7 +26,15 @@ def unsupported(run: Run) -> str | None:
     network = run.setting.network
     if not isinstance(network, (MLP, CNN)):
         return f"engine 'fused' trains networks of type MLP or CNN, got {type(network).__name__}; use engine='stacked'"
+    if not run.setting.training.plain:
+        return f"engine 'fused' trains with plain SGD, got {run.setting.training.departures()}; use engine='stacked'"
     return None
+
+
+def _refuse(run: Run) -> None:
+    reason = unsupported(run)
+    if reason:
+        raise ValueError(reason)
 
 
 def _interruptibly(loop: Callable[..., None], *arguments: Any) -> None:
@@ -42,8 +50,9 @@ def _interruptibly(loop: Callable[..., None], *arguments: Any) -> None:
 
 @neutral()
 def train(run: Run, device: str = "cpu") -> RunResult:
-    """Train one run and return its epoch statistics."""
+    """Train one run and return its epoch statistics; raise ``ValueError`` if this engine cannot."""
     del device
+    _refuse(run)
     start = time.perf_counter()
     stop = interrupt.current()
     training = run.setting.training
@@ -71,6 +80,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
+    _refuse(run)
     training, points = run.setting.training, run.setting.task.train
     stop = interrupt.current()
     packed = Packed(run.network(), run.setting.network, run.setting.training.loss_factor)
@@ -117,6 +127,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarr
         "phi" and "epsilon" (steps,), "gradient" (steps, n_1), ∂ℓ/∂b_1 = −Δb_1/α, all before the step's update, and
         "lipschitz_after" (steps,), λ at the step's point after it.
     """
+    _refuse(run)
     network = run.network()
     load_parameters(network, parameters)
     packed = Packed(network, run.setting.network, run.setting.training.loss_factor)

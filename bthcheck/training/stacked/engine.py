@@ -17,6 +17,7 @@ import torch
 
 from bthcheck.ambient import neutral
 from bthcheck.training.memory import halving, room
+from bthcheck.training.optimizers import moments
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.stacked import steps
 from bthcheck.training.stacked.graphs import program
@@ -46,6 +47,8 @@ def shard_size(runs: Sequence[Run], device: str) -> int:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     step = training.batch_size * entries_a_point(network)
     held = 2 * parameters + step + task.train + task.test  # twice: once more while they are put together or read back
+    if not training.plain:
+        held += (2 + moments(training)) * parameters  # gradients and directions
     each = size * held + 8 * (len(STATISTICS) * training.rows + 2 * task.train) + 4 * training.epochs * task.train
     if training.dropout:
         each += task.train * run.neurons // training.windows
@@ -66,13 +69,14 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     Raises
     ------
     ValueError
-        If the runs differ in architecture, number of points, batch size, number of epochs, type or loss factor.
+        If the runs differ in architecture, number of points, batch size, number of epochs, type, loss factor or optimizer.
     MemoryError
         If not even one run fits into the memory of the GPU.
     """
     if len({shape(run) for run in runs}) != 1:
         raise ValueError(
-            "runs that are trained as one stack must agree in architecture, points, batch size, epochs, type and loss"
+            "runs that are trained as one stack must agree in architecture, points, batch size, epochs, type, loss and"
+            " optimizer"
         )
     return halving(lambda part: _train(part, device), runs, device)
 
@@ -90,6 +94,7 @@ def shape(run: Run) -> tuple[object, ...]:
         training.dtype,
         training.dropout,
         training.loss_factor,
+        (training.optimizer, training.momentum, training.weight_decay, training.betas, training.eps, training.clip),
     )
 
 
@@ -111,6 +116,8 @@ def _train_here(runs: Sequence[Run], device: str) -> list[RunResult]:
     if last:
         parts.append((partial(steps.step, stack, state, last), 1))
     make_steps = program(parts, partial(steps.rehearse, stack, state), device)
+    if stack.optimizer is not None:
+        stack.optimizer.reset()  # which remembers rehearsals
     table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
     for epoch, (tested, probed) in enumerate(zip(training.tested(), training.probed(), strict=True)):
         state.begin(stack, epoch)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bthcheck.training.optimizers import Optimizer, optimizer_of
 from bthcheck.training.runs import Run
 from bthcheck.training.stacked.layers import FirstLayer, Layer, batched, entries_a_point
 
@@ -19,6 +20,9 @@ class Stack:
     sigmoid : whether the output is one
     factor : what the loss is multiplied with, `Training.loss_factor`
     parameters : those of all runs in the order of ``Network.parameters()``, (R, …) each; `first` and `rest` work on them
+    optimizer : None for plain SGD, whose steps the layers make themselves
+    gradients : memory for those of all parameters where there is an optimizer, else empty
+    gathering : the layers that a step changes: `first` and `rest` themselves, or layers whose parameters are `gradients`
     x_train, x_test : (1, m, n), (1, k, n) if all runs have the same points, else (R, m, n), (R, k, n)
     y_train, y_test : (R, m), (R, k)
     entries : numbers that a pass holds for one point of one run
@@ -29,6 +33,9 @@ class Stack:
     parameters: list[Tensor]
     first: FirstLayer
     rest: list[Layer]
+    optimizer: Optimizer | None
+    gradients: list[Tensor]
+    gathering: tuple[FirstLayer, list[Layer]]
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
@@ -44,10 +51,16 @@ class Stack:
             for group in zip(*(network.parameters() for network in networks), strict=True)
         ]
         first, rest = batched(networks[0], parameters)
+        optimizer = optimizer_of(runs[0].setting.training, parameters)
+        gradients = [] if optimizer is None else [torch.zeros_like(parameter) for parameter in parameters]
+        gathering = (first, rest) if optimizer is None else batched(networks[0], gradients)
         x_train, y_train, x_test, y_test = (tensor.to(device) for tensor in _points(runs))
         entries = entries_a_point(networks[0])
         factor = runs[0].setting.training.loss_factor
-        return cls(networks[0].sigmoid, factor, parameters, first, rest, x_train, y_train, x_test, y_test, entries)
+        return cls(
+            networks[0].sigmoid, factor, parameters, first, rest, optimizer, gradients, gathering, x_train, y_train, x_test,
+            y_test, entries,
+        )  # fmt: skip
 
     def forward(self, x: Tensor) -> tuple[Tensor, Any, list[Any]]:
         """Return s (R, B) at points (R, B, n) or (1, B, n), and what the layers saved."""

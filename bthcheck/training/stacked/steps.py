@@ -58,13 +58,19 @@ def step(stack: Stack, state: State, size: int) -> None:
     state.loss.add_(values.sum(1, dtype=torch.float64))
     state.errors.add_(wrong.sum(1, dtype=torch.float64))
 
-    scale = slope * (state.rate / size)
+    if stack.optimizer is None:
+        scale = slope * (state.rate / size)
+    else:  # gradients are gathered in memory of their own, by a descent from 0 at a rate of −1
+        scale = slope / -size
+        for gradient in stack.gradients:
+            gradient.zero_()
+    first_changed, rest_changed = stack.gathering
     g = torch.ones_like(s)[..., None]
-    for layer, saved in zip(reversed(stack.rest), reversed(rest), strict=True):
+    for layer, changed, saved in zip(reversed(stack.rest), reversed(rest_changed), reversed(rest), strict=True):
         below = layer.backward(g, saved)
-        layer.descend(g, saved, scale)
+        changed.descend(g, saved, scale)
         g = below
-    stack.first.descend(g, first, scale)
+    first_changed.descend(g, first, scale)
 
     steep = stack.slope(s)
     if size == 1:  # one point is its batch's mean, whose norm needs no sum
@@ -74,10 +80,22 @@ def step(stack: Stack, state: State, size: int) -> None:
         weight = torch.softmax(log_steepness.clamp(min=-1e30), dim=1).copysign(slope)
         phi = torch.bmm((weight * steep)[:, None], g).norm(dim=(1, 2))
         update = torch.bmm(slope[:, None], g).norm(dim=(1, 2)) / size
+    if stack.optimizer is not None:
+        update = _advance(stack, state)
     state.length.add_(phi)
     state.largest.copy_(torch.maximum(state.largest, phi))
     state.path.add_(update)
     state.published.add_(update * log_steepness.double().exp().mean(1))
+
+
+def _advance(stack: Stack, state: State) -> Tensor:
+    """Take the optimizer's step along the gathered gradients and return ‖Δb_1‖/α, (R,)."""
+    assert stack.optimizer is not None
+    directions = stack.optimizer.directions(stack.parameters, stack.gradients)
+    for parameter, direction in zip(stack.parameters, directions, strict=True):
+        parameter.sub_(state.rate.view(-1, *[1] * (parameter.ndim - 1)) * direction)
+    bias = next(number for number, parameter in enumerate(stack.parameters) if parameter is stack.first.bias)
+    return directions[bias].norm(dim=1)
 
 
 def row(stack: Stack, state: State, steps: int, tested: bool, probed: bool) -> Tensor:
