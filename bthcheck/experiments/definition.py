@@ -3,14 +3,25 @@
 import dataclasses
 import json
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from bthcheck.checks import distinct
 from bthcheck.experiments.training import Training
-from bthcheck.networks import MLP, Architecture, architecture
-from bthcheck.tasks import Task, task_of
+from bthcheck.networks import MLP
+from bthcheck.protocols import (
+    ArchitectureLike,
+    Sizes,
+    TaskLike,
+    check_architecture,
+    check_task,
+    declared,
+    is_own,
+    name_of,
+    restored,
+    sizes,
+)
 
 RESHAPING = (
     "epochs",
@@ -35,14 +46,19 @@ RESHAPING = (
 class Setting(NamedTuple):
     """What one run is made of, apart from its seed."""
 
-    task: Task
-    network: Architecture
+    task: TaskLike
+    network: ArchitectureLike
     training: Training
+
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of training points, test points and inputs."""
+        return sizes(self.task)
 
     @property
     def window_steps(self) -> int:
         """Steps of a window, the last of them perhaps on fewer points than the others."""
-        return -(-(self.task.train // self.training.windows) // self.training.batch_size)
+        return -(-(self.sizes.train // self.training.windows) // self.training.batch_size)
 
     @property
     def steps(self) -> int:
@@ -60,48 +76,56 @@ class Experiment:
     Parameters
     ----------
     name : a word for reports
-    task : what is learned
+    task : what is learned, one of `bthcheck.tasks` or of your own, see `bthcheck.protocols.TaskLike`
     vary : the field of `task`, `network` or `training` that the levels set, none of `RESHAPING`, or "network" itself; it names
         the dimension of the results
     levels : its values, in order of complexity
-    network, training : who learns and how; to vary the network, `network` is a dict of level → architecture
+    network : who learns, one of `bthcheck.networks` or of your own, see `bthcheck.protocols.ArchitectureLike`; to vary it, a
+        dict of level → architecture
+    training : how
     seeds : whole numbers from 0
 
     Raises
     ------
     ValueError
         If levels or seeds are empty or repeat, `vary` names no field, or a level is not a value that field may have.
+    TypeError
+        If the task or the network is no frozen dataclass of its kind.
     """
 
     name: str
-    task: Task
+    task: TaskLike
     vary: str
     levels: tuple[Any, ...]
-    network: Architecture | dict[str, Architecture] = field(default_factory=MLP)
+    network: ArchitectureLike | dict[str, ArchitectureLike] = field(default_factory=MLP)
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", distinct("levels", _tuple("levels", self.levels)))
         object.__setattr__(self, "seeds", distinct("seeds", [_seed(s) for s in _tuple("seeds", self.seeds)]))
+        check_task(self.task)
+        for network in self.network.values() if isinstance(self.network, dict) else [self.network]:
+            check_architecture(network)
         self._varied_part()
-        for level in self.levels:
-            setting = self.at(level)
-            if setting.task.train % setting.training.windows:
-                raise ValueError(
-                    f"windows must divide the {setting.task.train} training points, got {setting.training.windows}"
-                )
-            if setting.network.inputs != setting.task.inputs:
-                raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
-            if setting.training.dropout and not isinstance(setting.network, MLP):
+        settings = [self.at(level) for level in self.levels]
+        for role in ("network", "task"):
+            same_inputs(role, self.levels, [getattr(getattr(setting, role), "inputs", None) for setting in settings])
+        for setting in settings:
+            said = declared(setting.task)
+            if said["train"] is not None and said["train"] % setting.training.windows:
+                raise ValueError(f"windows must divide the {said['train']} training points, got {setting.training.windows}")
+            if said["inputs"] not in (None, setting.network.inputs):
+                raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {said['inputs']}")
+            if setting.training.dropout and type(setting.network) is not MLP:
                 raise ValueError(f"dropout is for fully connected networks (MLP), got {type(setting.network).__name__}")
             pictures = [part.shape for part in (setting.network, setting.task) if hasattr(part, "shape")]
             if len(pictures) == 2 and pictures[0] != pictures[1]:
                 raise ValueError(f"the network takes images of shape {pictures[0]} but the task has {pictures[1]}")
-            if setting.network.output != setting.task.output:
+            needed = getattr(setting.task, "output", None)
+            if needed not in (None, setting.network.output):
                 raise ValueError(
-                    f"{type(setting.task).__name__} needs a network with output={setting.task.output!r},"
-                    f" got {setting.network.output!r}"
+                    f"{type(setting.task).__name__} needs a network with output={needed!r}, got {setting.network.output!r}"
                 )
 
     def replace(self, **changes: Any) -> Self:
@@ -133,8 +157,12 @@ class Experiment:
 
     def to_json(self) -> str:
         """Return the full configuration as JSON."""
-        fields = {**dataclasses.asdict(self), "training": self.training.described()}
-        return json.dumps({**fields, "task_type": type(self.task).__name__}, sort_keys=True)
+        fields = {**dataclasses.asdict(self), "training": self.training.described(), "task_type": name_of(self.task)}
+        networks = self.network if isinstance(self.network, dict) else {"": self.network}
+        if any(map(is_own, networks.values())):
+            names = {key: name_of(network) for key, network in networks.items()}
+            fields["network_type"] = names if isinstance(self.network, dict) else names[""]
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -143,14 +171,17 @@ class Experiment:
         Raises
         ------
         ValueError
-            If its task is not one of this package's.
+            If its task or network is neither one of this package's nor of a class that this process has.
         """
         fields = json.loads(text)
-        network = fields.pop("network")
-        one = "widths" in network or "shape" in network
+        network, names = fields.pop("network"), fields.pop("network_type", "")
+        if isinstance(names, str) and (names or "widths" in network or "shape" in network):
+            whole: Any = restored(names, network, "build")
+        else:
+            whole = {key: restored(names[key] if names else "", part, "build") for key, part in network.items()}
         return cls(
-            task=task_of(fields.pop("task_type"), fields.pop("task")),
-            network=architecture(network) if one else {name: architecture(part) for name, part in network.items()},
+            task=restored(fields.pop("task_type"), fields.pop("task"), "sample"),
+            network=whole,
             training=Training(**fields.pop("training")),
             **fields,
         )
@@ -167,11 +198,21 @@ class Experiment:
                 return part
         raise ValueError(f"vary must name a field of task, network or training, got {self.vary!r}")
 
-    def _network_of(self, level: Any) -> Architecture:
+    def _network_of(self, level: Any) -> ArchitectureLike:
         assert isinstance(self.network, dict)
         if level not in self.network:
             raise ValueError(f"levels must be among the networks {', '.join(map(repr, self.network))}, got {level!r}")
         return self.network[level]
+
+
+def same_inputs(role: str, levels: Sequence[Any], widths: Sequence[int | None]) -> None:
+    """Raise ``ValueError`` if levels change the number of inputs of what plays a role; None is not known."""
+    for level, width in zip(levels, widths, strict=True):
+        if None not in (width, widths[0]) and width != widths[0]:
+            raise ValueError(
+                f"levels must not change the input size, got a {role} of {widths[0]} inputs at {levels[0]!r}"
+                f" and of {width} at {level!r}; use an experiment each"
+            )
 
 
 def _tuple(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ from bthcheck.tests.mutation import Mutant
 OPTIMIZERS, REFERENCE = "training/optimizers.py", "training/reference.py"
 AS_TORCH = "training/test_optimizers.py::test_reference_steps_as_torch_optim_does"
 REAL_PATH = "training/test_optimizers.py::test_what_is_measured_of_the_bias_is_its_real_path"
+SHARED = "training/test_own.py::test_phi_is_the_gradient_of_the_shared_bias_over_the_mean_slope"
+STACKED_OWN = "training/test_own.py::test_stacked_agrees_with_reference"
 FIRST_STEP = "training/test_optimizers.py::test_phi_and_lambda_of_the_first_step_know_no_optimizer"
 
 MUTANTS_OF_ONES_OWN = [
@@ -43,6 +45,48 @@ MUTANTS_OF_ONES_OWN = [
         ".clamp(max=1.0)",
         "",
         (f"{AS_TORCH}[clip-1]",),
+    ),
+    Mutant(
+        "bias of a convolution", "φ without the sum over places, reference engine", "training/views.py",
+        "return g.sum(summed_dimensions(self._layer, g))",
+        "return g.flatten(1).norm(dim=0)",
+        (f"{SHARED}[images]",),
+    ),
+    Mutant(
+        "bias of a convolution", "φ without the sum over places, stacked engine", "training/stacked/whole.py",
+        "return gradient.sum(summed_dimensions(self.layer, gradient))",
+        "return gradient.sum(0)",
+        (f"{STACKED_OWN}[cpu-convolution]",),
+    ),
+    Mutant(
+        "module of one's own", "z overwritten by an in-place ReLU", "training/views.py",
+        "return z.clone()  # which",
+        "return z  # which",
+        (f"{SHARED}[images]",),
+    ),
+    Mutant(
+        "module of one's own", "λ in training mode", "training/views.py",
+        "        with evaluating(self.module):\n            return local_constants",
+        "        if True:\n            return local_constants",
+        ("training/test_own.py::test_lambda_is_the_slope_in_evaluation_mode",),
+    ),
+    Mutant(
+        "module of one's own", "weights without buffers", "training/runs.py",
+        "buffer.copy_(values.view_as(buffer))",
+        "pass",
+        ("training/test_own.py::test_buffers_come_back_too",),
+    ),
+    Mutant(
+        "other code", "data of a task of one's own", "training/fingerprints.py",
+        '"data": _digest(data)',
+        '"data": ""',
+        ("training/test_own_cache.py::test_a_file_that_is_read_counts",),
+    ),
+    Mutant(
+        "other code", "what a module of one's own imports", "training/own_code.py",
+        "pending += [name for name in imported",
+        "pending += [name for name in imported[:0]",
+        ("training/test_own_cache.py::test_a_change_of_what_is_imported_counts",),
     ),
     Mutant(
         "optimizer in a statistic", "update sum, reference engine", REFERENCE,
