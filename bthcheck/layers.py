@@ -1,9 +1,12 @@
 """Which layer of a module is its first: the one whose bias is followed, in a module that need not be split behind it."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor, nn
 
+from bthcheck.ambient import neutral
 from bthcheck.networks import IdentityWithBias
 
 _CHANNELS_SECOND = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
@@ -88,3 +91,76 @@ def batched(layer: nn.Module, z: Tensor) -> bool:
     if isinstance(layer, nn.modules.conv._ConvNd):
         return z.ndim == len(layer.kernel_size) + 2
     return z.ndim > 1
+
+
+@neutral()
+def find_first(module: nn.Module, x: Tensor, name: str | None = None, who: str = "the module") -> nn.Module:
+    """Return the first layer of a module that runs on points: the first that runs and has weights, or the one of this name.
+
+    A normalisation before it is part of the input. A layer without a bias will do if a normalisation right behind has one.
+
+    Parameters
+    ----------
+    module : it is run once, in evaluation mode, and left as it was
+    x : (m, n) points
+    name : as in ``module.named_modules()``; None to find it
+    who : what the module is called in an error
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, it has no bias or one that is not trained, or it does not run exactly once.
+    """
+    names = candidates(module)
+    executed = _executed(module, names, x)
+    if name is not None:
+        found = named_layer(module, name)
+    else:
+        biased, weighted = first_layer(executed), first_layer(executed, biased=False)
+        if weighted is None:
+            raise ValueError(
+                f"{who} has no layer with weights that runs, so that there is no first layer whose bias could be followed"
+            )
+        follows = executed.index(weighted) + 1
+        behind = executed[follows : follows + 1] == [biased] and "normalisation" in str(kind_of(executed[follows]))
+        found = executed[follows] if behind else weighted
+    bias = bias_of(found)
+    if bias is None:
+        raise ValueError(
+            f"the first layer {names[found]!r} of {who} must have a bias, whose path during training is what is measured;"
+            " give it one, or name another layer with first="
+        )
+    if not bias.requires_grad:
+        raise ValueError(
+            f"the bias of the first layer {names[found]!r} of {who} must be trained, but it does not require a gradient"
+        )
+    if executed.count(found) != 1:
+        raise ValueError(
+            f"the first layer {names[found]!r} of {who} must run once a forward pass, got {executed.count(found)} times"
+        )
+    return found
+
+
+def _executed(module: nn.Module, names: Iterable[nn.Module], x: Tensor) -> list[nn.Module]:
+    """Run the module and return those of its parts that did, in their order."""
+    order: list[nn.Module] = []
+    handles = [part.register_forward_hook(lambda part, _args, _output: order.append(part)) for part in names]
+    try:
+        with evaluating(module), torch.no_grad():
+            module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return order
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within the block every part of the module is in evaluation mode, afterwards in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

@@ -32,6 +32,7 @@ SAYS = {
     "experiments": "what is trained",
     "layers": "whose bias is followed",
     "networks": "who learns",
+    "protocols": "of one's own",
     "tasks": "what is learned",
     "datasets": "images",
     "ambient": "what a program has set",

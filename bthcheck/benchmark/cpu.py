@@ -68,7 +68,7 @@ def _step(experiment: Experiment, target: str = "", rounds: int = 5) -> None:
     from bthcheck.training.runs import Run
 
     torch.set_num_threads(1)
-    points = experiment.task.train
+    points = Run(experiment, experiment.levels[0], 0).setting.sizes.train
     shorter = 2000 // points
     short, long = (Run(experiment.replace(epochs=epochs), 0.5, 0) for epochs in (shorter, 150 * shorter))
     reference.train(short)

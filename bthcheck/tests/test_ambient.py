@@ -228,7 +228,8 @@ FLOORS = (
     "geometry.regions.plane",
     "theory.assumption", "theory.dropout", "theory.trajectory", "theory.published.batches", "theory.published.programs",
     "theory.published.repeats", "theory.published.steps",
-    "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine",
+    "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
+    "training.fingerprints", "training.trial", "training.views",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities",
 )  # fmt: skip
 COMPUTE_NOTHING = {"unsupported", "shape", "values_of", "counterexample", "points_of"}

@@ -17,7 +17,6 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,9 @@ from safetensors.numpy import load, save
 
 from bthcheck.checks import readable_folder
 from bthcheck.files import write_whole
+from bthcheck.protocols import fields_of, name_of
 from bthcheck.training import code, machine
+from bthcheck.training.fingerprints import fingerprint
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS
 
@@ -45,14 +46,15 @@ def run_key(run: Run, engine: str, device: str) -> str:
 
     It covers the run's configuration, the engine and kind of device, the text of the code that trains, the versions of the
     libraries under it, and the processor with its vector units; not the experiment's name, its other levels or its other seeds.
+    Of an architecture or task of one's own it covers code, data, first weights and what the module makes of the data.
     Where the code has changed since it was imported nobody knows what it is, and the key is one that nobody asks for again.
     """
     setting = run.setting
     description = {
         "schema": SCHEMA,
-        "task": [type(setting.task).__name__, asdict(setting.task)],
-        "network": [type(setting.network).__name__, asdict(setting.network)],
-        "training": asdict(setting.training),
+        "task": [name_of(setting.task), fields_of(setting.task)],
+        "network": [name_of(setting.network), fields_of(setting.network)],
+        "training": setting.training.described(),
         "seed": run.seed,
         "engine": engine,
         "device": device.split(":")[0],
@@ -60,6 +62,9 @@ def run_key(run: Run, engine: str, device: str) -> str:
         "libraries": _library_versions(),
         "machine": machine.describe(device),
     }
+    own = fingerprint(run)
+    if own is not None:
+        description["own"] = own
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
