@@ -119,7 +119,7 @@ def draw(columns: dict[str, xr.Dataset]) -> Figure:
     }
     with style():
         figure = Figure(figsize=(9, 1.75 * len(rows)))
-        figure.subplots_adjust(left=0.08, right=0.99, bottom=0.05, top=0.96, hspace=0.2, wspace=0.2)
+        figure.subplots_adjust(left=0.09, right=0.99, bottom=0.05, top=0.96, hspace=0.2, wspace=0.2)
         grid = figure.subplots(len(rows), len(columns), sharex="col", squeeze=False)
         for number, (title, runs) in enumerate(columns.items()):
             for axes, (label, statistic) in zip(grid[:, number], rows.items(), strict=True):
@@ -127,11 +127,12 @@ def draw(columns: dict[str, xr.Dataset]) -> Figure:
                     one = statistic(runs).sel(corruption=level).dropna("epoch", how="all")
                     axes.fill_between(one.epoch, one.min("seed"), one.max("seed"), color=color, alpha=0.2, linewidth=0)
                     axes.plot(one.epoch, one.median("seed"), color=color, label=f"{100 * level:.0f} % redrawn", linewidth=1.4)
-                axes.set_yscale("linear" if "total" in label else "log")
+                axes.set_yscale("linear" if "total" in label or "test" in label else "log")
                 if not number:
                     axes.set_ylabel(label)
             grid[0, number].set_title(title, fontsize=10)
             grid[-1, number].set_xlabel("epoch")
+        figure.align_ylabels(grid[:, 0])
         legend(grid[0, 0])
         return figure
 
