@@ -220,7 +220,10 @@ def _movement(facts: Situation) -> Iterator[_Reason]:
         return
     if not facts.plain:
         momentum = " with momentum" if facts.optimizer == "SGD" else ""
-        yield DESCRIPTIVE, f"{facts.optimizer}{momentum} moves the bias by more than α times the gradient of the step."
+        yield (
+            DESCRIPTIVE,
+            f"{facts.optimizer}{momentum} moves the bias by something else than α times the gradient of the step.",
+        )
     if facts.decay:
         yield DESCRIPTIVE, f"A weight decay of {facts.decay:g} moves the bias, whatever the data."
     if facts.clipped:
