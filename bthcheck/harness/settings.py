@@ -87,18 +87,23 @@ def _data(config: pytest.Config) -> None:
 
 
 def _data_file(config: pytest.Config) -> Path | None:
-    """Return the archive of --data-file, after a look at whether the paper's experiment can be made with it."""
+    """Return the archive of --data-file, after a look at whether it is one and, in the paper profile, holds what that needs."""
     given = option(config, "data-file")
     if given is None:
         return None
-    from bthcheck.experiments import CORRUPTED_CIFAR, from_file
-
     path = config.invocation_params.dir / given
     if option(config, "download"):
         raise ValueError("--data-file is read in the place of the full CIFAR-10, which --download fetches; say one of them")
     if path.suffix != ".npz":
         raise ValueError(f"--data-file must be a file that ends in .npz, got {given!r}")
-    from_file(CORRUPTED_CIFAR, path)
+    if option(config, "profile") == "paper":
+        from bthcheck.experiments import CORRUPTED_CIFAR, from_file
+
+        from_file(CORRUPTED_CIFAR, path)
+    else:
+        from bthcheck.datasets.archives import open_archive
+
+        open_archive(path)
     return path
 
 
