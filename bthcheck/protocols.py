@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.networks import OUTPUTS, architecture
-from bthcheck.tasks import Data, task_of
+from bthcheck.tasks import CorruptedImages, Data, task_of
 
 
 class ArchitectureLike(Protocol):
@@ -159,8 +159,11 @@ def _tuples(value: Any) -> Any:
 
 
 def fields_of(part: Any) -> dict[str, Any]:
-    """Return the fields of an architecture or a task by which runs are told apart."""
-    return dataclasses.asdict(part)
+    """Return the fields of an architecture or a task by which runs are told apart: of a file what is in it, not where it is."""
+    fields = dataclasses.asdict(part)
+    if isinstance(part, CorruptedImages) and part.content is not None:
+        fields["source"] = part.content
+    return fields
 
 
 def declared(task: Any) -> dict[str, int | None]:

@@ -60,6 +60,8 @@ class Controller(Worker):
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         shared = {"channel": self.settings.channel.folder, "results": self.settings.results, "cache": self.settings.cache}
+        if self.settings.data is not None:
+            shared["data"] = self.settings.data
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
 
     @pytest.hookimpl(optionalhook=True)

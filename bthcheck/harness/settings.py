@@ -22,6 +22,7 @@ class Settings:
     seeds : None for the profile's
     threads : cores for this process
     baseline : file of the verdicts on record
+    data : archive of images that is read in the place of the full CIFAR-10, or None
     """
 
     profile: str
@@ -32,6 +33,7 @@ class Settings:
     threads: int
     placebo: bool
     baseline: Path
+    data: Path | None
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -67,6 +69,7 @@ def settings_of(config: pytest.Config) -> Settings:
         threads=max(1, available_threads() // workers),
         placebo=option(config, "placebo"),
         baseline=config.rootpath / "reports" / "baseline.json",
+        data=_data_file(config) if shared is None else folders.get("data"),
     )
 
 
@@ -81,6 +84,27 @@ def _data(config: pytest.Config) -> None:
         from bthcheck.datasets.full import download
 
         download("cifar10")
+
+
+def _data_file(config: pytest.Config) -> Path | None:
+    """Return the archive of --data-file, after a look at whether it is one and, in the paper profile, holds what that needs."""
+    given = option(config, "data-file")
+    if given is None:
+        return None
+    path = config.invocation_params.dir / given
+    if option(config, "download"):
+        raise ValueError("--data-file is read in the place of the full CIFAR-10, which --download fetches; say one of them")
+    if path.suffix != ".npz":
+        raise ValueError(f"--data-file must be a file that ends in .npz, got {given!r}")
+    if option(config, "profile") == "paper":
+        from bthcheck.experiments import CORRUPTED_CIFAR, from_file
+
+        from_file(CORRUPTED_CIFAR, path)
+    else:
+        from bthcheck.datasets.archives import open_archive
+
+        open_archive(path)
+    return path
 
 
 def _folder(config: pytest.Config, name: str, default: str) -> Path:

@@ -109,7 +109,7 @@ MUTANTS = [
         "after the step", "λ at the sampled point, reference engine", REFERENCE,
         'columns["epsilon"].append(step.epsilon)',
         'columns["epsilon"].append(step.epsilon)\n'
-        '        columns["lipschitz"][-1] = local_lipschitz(network, points.x_train[batch]).max()',
+        '        columns["lipschitz"][-1] = view.local_lipschitz(points.x_train[batch]).max()',
         (TRACED, LEMMA_1),
     ),
     Mutant(

@@ -24,7 +24,7 @@ class Stack:
     parameters : those of all runs in the order of ``Network.parameters()``, (R, …) each; `first` and `rest` work on them
     optimizer : None for plain SGD, whose steps the layers make themselves
     gradients : memory for those of all parameters where there is an optimizer, else empty
-    gathering : the layers that a step changes: `first` and `rest` themselves, or layers whose parameters are `gradients`
+    gathering : layers whose parameters are `gradients`, changed in the place of `first` and `rest`; None for plain SGD
     x_train, x_test : (1, m, n), (1, k, n) if all runs have the same points, else (R, m, n), (R, k, n)
     y_train, y_test : (R, m), (R, k)
     entries : numbers that a pass holds for one point of one run
@@ -37,7 +37,7 @@ class Stack:
     rest: list[Layer]
     optimizer: Optimizer | None
     gradients: list[Tensor]
-    gathering: tuple[FirstLayer, list[Layer]]
+    gathering: tuple[FirstLayer, list[Layer]] | None
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
@@ -55,7 +55,7 @@ class Stack:
         first, rest = batched(networks[0], parameters)
         optimizer = optimizer_of(runs[0].setting.training, parameters)
         gradients = [] if optimizer is None else [torch.zeros_like(parameter) for parameter in parameters]
-        gathering = (first, rest) if optimizer is None else batched(networks[0], gradients)
+        gathering = None if optimizer is None else batched(networks[0], gradients)
         x_train, y_train, x_test, y_test = (tensor.to(device) for tensor in points_of(runs))
         entries = entries_a_point(networks[0])
         factor = runs[0].setting.training.loss_factor

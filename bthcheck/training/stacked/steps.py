@@ -62,7 +62,7 @@ def _advance(stack: Stack, x: Tensor, y: Tensor, kept: Tensor | None, rate: Tens
         scale = slope / -size
         for gradient in stack.gradients:
             gradient.zero_()
-    first_changed, rest_changed = stack.gathering
+    first_changed, rest_changed = stack.gathering or (stack.first, stack.rest)
     g = torch.ones_like(s)[..., None]
     for layer, changed, saved in zip(reversed(stack.rest), reversed(rest_changed), reversed(rest), strict=True):
         below = layer.backward(g, saved)
