@@ -45,8 +45,8 @@ def pins(path: Path) -> list[str]:
     return [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
 
 
-def main(which: str, folder: Path, *arguments: str) -> int:
-    """Make the environment, or bring it up to date, and run the tests; return the exit status."""
+def environment(folder: Path) -> tuple[Path, Path]:
+    """Make a virtual environment that sees what is installed where this runs; return its Python and its packages' folder."""
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     own = subprocess.run(
@@ -54,6 +54,12 @@ def main(which: str, folder: Path, *arguments: str) -> int:
     ).stdout.strip()
     # What is installed here comes before what is there: a .pth file appends to the search path.
     (Path(own) / "torch.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return python, Path(own)
+
+
+def main(which: str, folder: Path, *arguments: str) -> int:
+    """Make the environment, or bring it up to date, and run the tests; return the exit status."""
+    python, _ = environment(folder)
     how = ["--constraint", str(LOWEST)] if which == "lowest" else ["--upgrade", "--upgrade-strategy", "eager"]
     subprocess.run([python, "-m", "pip", "install", "-q", *how, "--editable", str(ROOT)], check=True)
     if which == "lowest":

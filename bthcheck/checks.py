@@ -28,6 +28,20 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
+def not_negative(name: str, value: float) -> float:
+    """Return `value` as a float, or raise ``ValueError`` unless it is a finite number of at least 0."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
+
+
+def below_one(name: str, value: float) -> float:
+    """Return `value` as a float, or raise ``ValueError`` unless it is a number from 0 and below 1."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number from 0 and below 1, got {value!r}")
+    return float(value)
+
+
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value`, or raise ``ValueError`` unless it is one of the `allowed` words."""
     allowed = tuple(allowed)

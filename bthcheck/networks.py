@@ -67,6 +67,11 @@ class _Logistic(torch.autograd.Function):
         return gradient * torch.sigmoid(logit) * torch.sigmoid(-logit)
 
 
+def squashed(logit: Tensor, sigmoid: bool) -> Tensor:
+    """Return f, which is the logit s or, with `sigmoid`, σ(s) with a derivative that does not cancel; of the shape of s."""
+    return _Logistic.apply(logit) if sigmoid else logit
+
+
 class Network(nn.Module):
     """A scalar network, split behind the first affine map so that its pre-activation can be reached.
 
@@ -127,7 +132,7 @@ class Network(nn.Module):
 
     def output(self, logit: Tensor) -> Tensor:
         """Apply the output function, (m,) to (m,)."""
-        return _Logistic.apply(logit) if self.sigmoid else logit
+        return squashed(logit, self.sigmoid)
 
     def layers(self) -> list[tuple[Tensor | None, Tensor]]:
         """Return (W_l, b_l) of every affine layer, detached; a frozen identity W_1 is None.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive, positive_int
-from bthcheck.datasets import SHAPES, SOURCES, Images, check_classes, first_of_each_class, load
+from bthcheck.datasets import SHAPES, SOURCES, Images, archives, check_classes, check_source, first_of_each_class, load
 from bthcheck.datasets.embedded import check_subset
 
 
@@ -186,11 +186,12 @@ class CorruptedImages:
 
     Parameters
     ----------
-    dataset : "cifar10" or "mnist"
-    classes : two names of `bthcheck.datasets.CLASSES`; the first is label 0
+    dataset : "cifar10" or "mnist"; says nothing where `source` is a file
+    classes : two names of `bthcheck.datasets.CLASSES`, or of the file's; the first is label 0
     corruption : fraction of the training labels that is redrawn, in [0, 1]; half of it flips on average
     train, test : numbers of images, even, half of each class
-    source : "embedded" for the subset in this package, "full" for torchvision's files
+    source : "embedded" for the subset in this package, "full" for torchvision's files, or the name of a file that ends in .npz
+        with images of any size and any classes, see `bthcheck.datasets.archives`. Runs are kept by what is in the file.
 
     Raises
     ------
@@ -209,13 +210,22 @@ class CorruptedImages:
     source: str = "embedded"
 
     def __post_init__(self) -> None:
-        one_of("source", self.source, SOURCES)
-        object.__setattr__(self, "classes", check_classes(self.dataset, self.classes))
+        object.__setattr__(self, "source", check_source(self.source))
+        in_file = self.source not in SOURCES
+        pair = archives.check_pair(self.source, self.classes) if in_file else check_classes(self.dataset, self.classes)
+        object.__setattr__(self, "classes", pair)
         object.__setattr__(self, "corruption", _fraction("corruption", self.corruption))
         for name in ("train", "test"):
             object.__setattr__(self, name, positive_int(name, getattr(self, name)))
             if getattr(self, name) % 2:
                 raise ValueError(f"{name} must be even, half of each class, got {getattr(self, name)}")
+        if in_file:
+            images = archives.read(self.source, self.classes)
+            for name, labels in (("train", images.train_labels), ("test", images.test_labels)):
+                try:
+                    first_of_each_class(name, labels, getattr(self, name) // 2)
+                except ValueError as error:
+                    raise ValueError(f"{error} from {self.source}") from error
         if self.source == "embedded":  # whose size is known, so that a mistake shows before anything is trained
             subset = check_subset(self.dataset, self.classes)
             for name, count in (("train", subset.train), ("test", subset.test)):
@@ -228,7 +238,12 @@ class CorruptedImages:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        return SHAPES[self.dataset]
+        return SHAPES[self.dataset] if self.source in SOURCES else archives.open_archive(self.source).shape
+
+    @property
+    def content(self) -> str | None:
+        """SHA-256 of the file of the images, by which runs are kept; None where `source` is a word."""
+        return None if self.source in SOURCES else archives.open_archive(self.source).sha256
 
     @property
     def inputs(self) -> int:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bthcheck.benchmark import watching
 from bthcheck.choices import available_threads
 from bthcheck.experiments import DROPOUT, SINUSOIDS, Experiment
 from bthcheck.report.environment import describe
@@ -50,6 +51,7 @@ def main() -> None:
     _step(DROPOUT)
     for channels in ((8, 16), (96, 384)):
         _convolutions(channels)
+    watching.report()
     with tempfile.TemporaryDirectory() as folder:
         _whole("sinusoids: 4 frequencies × 10 seeds × 3000 epochs", "(SINUSOIDS,)", Path(folder), 20, 1.5)
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +68,7 @@ def _step(experiment: Experiment, target: str = "", rounds: int = 5) -> None:
     from bthcheck.training.runs import Run
 
     torch.set_num_threads(1)
-    points = experiment.task.train
+    points = Run(experiment, experiment.levels[0], 0).setting.sizes.train
     shorter = 2000 // points
     short, long = (Run(experiment.replace(epochs=epochs), 0.5, 0) for epochs in (shorter, 150 * shorter))
     reference.train(short)

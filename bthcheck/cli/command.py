@@ -14,7 +14,7 @@ from bthcheck.cli.terminal import escape
 
 VERBS = {
     "cache": "Say what the folder of finished runs holds, and prune it.",
-    "data": "Fetch the full image data sets.",
+    "data": "Fetch the full image data sets, or pack pictures.",
     "list": "List the claims with their verdicts.",
     "show": "Show a claim: statement, source, scope, test and verdicts.",
     "train": "Train one experiment; draw the paper's figures for it.",

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bthcheck.checks import one_of, seeds
-from bthcheck.cli.flags import DATASETS, FLAGS, Flag, flag_of_field
+from bthcheck.cli.flags import DATASETS, FLAGS, flag_of_field
+from bthcheck.datasets import archives
 from bthcheck.datasets.embedded import SUBSETS
-from bthcheck.experiments import CORRUPTED_CIFAR, MNIST_ARCHITECTURES, RESHAPING, SINUSOIDS, Experiment, Training
-from bthcheck.networks import CNN, MLP, Architecture
+from bthcheck.experiments import CORRUPTED_CIFAR, MNIST_ARCHITECTURES, RESHAPING, SINUSOIDS, Experiment
+from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import CorruptedImages
 
 Values = Mapping[str, tuple[Any, ...]]
@@ -23,9 +24,7 @@ _BASES = {
     ),
 }
 """Data set → what is trained if no flag says otherwise."""
-_WIDTHS = {"sinusoids": (10, 10, 32, 32, 32, 1), "cifar10": (3072, 3072, 512, 1), "mnist": (784, 784, 512, 1)}
-_UNTOUCHED = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
-"""Values that any version of `Training` has, whether or not it has the field."""
+_HIDDEN = {"sinusoids": (32, 32, 32), "cifar10": (512,), "mnist": (512,)}  # behind the first layer
 
 
 def experiment_of(values: Values, *, cnn: bool = False, dataset: str | None = None) -> Experiment:
@@ -62,14 +61,15 @@ def _experiment(values: Values, cnn: bool, dataset: str) -> Experiment:
     if values.get("seeds") and values.get("repeats"):
         raise ValueError("--seeds and --repeats say the same: give one of them")
     varied = [flag for flag in FLAGS if len(values.get(flag.key, ())) > 1 and flag.key not in ("classes", "seeds")]
-    networks = _networks(values, cnn, dataset)
+    own: Any = base.task
+    task = dataclasses.replace(own, **_fields("task", values, base.task, dataset), **_images(values, dataset))
+    networks = _networks(values, cnn, dataset, task)
     names = [flag.name for flag in varied] + (["--cnn"] if len(networks) > 1 and not values.get("mlp", ("",))[1:] else [])
     if len(names) > 1:
         raise ValueError(f"the levels of an experiment are of one flag, got several values of {' and '.join(names)}")
     for flag in varied:
         if flag.field in RESHAPING or (flag.part == "" and flag.field != "network"):
             raise ValueError(f"{flag.name} must be one value for all levels, got {', '.join(map(str, values[flag.key]))}")
-    task = dataclasses.replace(base.task, **_fields("task", values, base.task, dataset), **_images(values, dataset))
     training = dataclasses.replace(base.training, **_fields("training", values, base.training, dataset), **_decay(values))
     if len(networks) > 1:
         vary, levels = "network", tuple(networks)
@@ -92,17 +92,11 @@ def _fields(part: str, values: Values, owner: Any, dataset: str) -> dict[str, An
     """Return the fields of the task or the training that flags set, the first value of each."""
     given = {flag: values[flag.key][0] for flag in FLAGS if flag.part == part and values.get(flag.key)}
     known = {field.name for field in dataclasses.fields(owner)}
-    for flag, value in given.items():
-        if flag.field not in known and _UNTOUCHED.get(flag.field) != value:
-            raise ValueError(_unknown(flag, dataset, owner))
-    return {flag.field: value for flag, value in given.items() if flag.field in known}
-
-
-def _unknown(flag: Flag, dataset: str, owner: Any) -> str:
-    if isinstance(owner, Training):
-        return f"{flag.name} is not known to this version of bthcheck, which trains with plain SGD"
-    others = [other for other, base in _BASES.items() if hasattr(base.task, flag.field)]
-    return f"{flag.name} has no meaning for --dataset {dataset}, only for {' and '.join(others)}"
+    for flag in given:
+        if flag.field not in known:
+            others = [other for other, base in _BASES.items() if hasattr(base.task, flag.field)]
+            raise ValueError(f"{flag.name} has no meaning for --dataset {dataset}, only for {' and '.join(others)}")
+    return {flag.field: value for flag, value in given.items()}
 
 
 def _images(values: Values, dataset: str) -> dict[str, Any]:
@@ -119,29 +113,15 @@ def _images(values: Values, dataset: str) -> dict[str, Any]:
     if values.get("data_file"):
         if values.get("source"):
             raise ValueError("--source and --data-file both say where images are from: give one of them")
-        return {
-            "source": _file(values["data_file"][0], dataset),
-            **({"classes": tuple(classes)} if values.get("classes") else {}),
-        }
+        held = archives.open_archive(values["data_file"][0]).classes
+        both = held if held is not None and len(held) == 2 and not values.get("classes") else classes
+        return {"source": values["data_file"][0], "classes": tuple(both)}
     if values.get("source"):
         return {"classes": tuple(classes)}
     base = _BASES[dataset].task
     train, test = (values.get(key) or (getattr(base, field),) for key, field in (("samples", "train"), ("test", "test")))
     enough = train[0] <= 2 * subset.train and test[0] <= 2 * subset.test and set(classes) == set(subset.classes)
     return {"classes": tuple(classes), "source": "embedded" if enough else "full"}
-
-
-def _file(path: str, dataset: str) -> str:
-    """Return the path of images of one's own, if this version of `CorruptedImages` takes one for a source."""
-    source: dict[str, Any] = {"source": path}
-    try:
-        dataclasses.replace(_BASES[dataset].task, **source)
-    except ValueError as error:
-        if str(error).startswith("source must be one of"):
-            raise ValueError(
-                "--data-file is not known to this version of bthcheck, which has the images of --dataset alone"
-            ) from error
-    return path
 
 
 def _decay(values: Values) -> dict[str, Any]:
@@ -154,9 +134,8 @@ def _decay(values: Values) -> dict[str, Any]:
     return {"decay": 0.1 ** (1 / epochs) if epochs else 1.0}
 
 
-def _networks(values: Values, cnn: bool, dataset: str) -> dict[str, Architecture]:
+def _networks(values: Values, cnn: bool, dataset: str, task: Any) -> dict[str, Any]:
     """Return the networks that flags name, by the names of their levels; the data set's own if none does."""
-    task = _BASES[dataset].task
     given = {key: values[key] for key in ("channels", "hidden") if values.get(key)}
     if given and not (cnn or (dataset != "sinusoids" and not values.get("mlp"))):
         raise ValueError(f"--{next(iter(given))} is for --cnn, which was not given")
@@ -166,13 +145,13 @@ def _networks(values: Values, cnn: bool, dataset: str) -> dict[str, Architecture
     first = values.get("first_layer") or ("identity",)
     if values.get("first_layer") and not multilayer:
         raise ValueError("--first-layer is for --mlp, which was not given")
-    networks: dict[str, Architecture] = {}
+    networks: dict[str, Any] = {}
     if cnn or not multilayer:
         fields: dict[str, Any] = {"channels": _widths("--channels", given["channels"][0])} if "channels" in given else {}
         fields |= {"hidden": given["hidden"][0]} if "hidden" in given else {}
-        networks["CNN"] = CNN(task.shape, **fields)  # type: ignore[union-attr]
+        networks["CNN"] = CNN(task.shape, **fields)
     for text in multilayer:
-        widths = _widths("--mlp", text) if text else _WIDTHS[dataset]
+        widths = _widths("--mlp", text) if text else (task.inputs, task.inputs, *_HIDDEN[dataset], 1)
         name = "-".join(map(str, widths)) if len(multilayer) > 1 else "MLP"
         if name in networks:
             raise ValueError(f"levels must be distinct, got --mlp {name} more than once")

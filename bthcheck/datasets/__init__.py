@@ -1,4 +1,4 @@
-"""Images of two classes, from the subsets in this package or from the full data sets as torchvision stores them.
+"""Images of two classes: the subsets in this package, the full data sets as torchvision stores them, or a file of one's own.
 
 Nothing is ever downloaded by loading; see ``python -m bthcheck.datasets download``.
 """
@@ -45,7 +45,8 @@ def load(
     ----------
     dataset : "cifar10" or "mnist"
     classes : two names of `CLASSES`
-    source : "embedded" for the subset in this package, "full" for torchvision's files
+    source : "embedded" for the subset in this package, "full" for torchvision's files, or the name of a file that ends in .npz,
+        see `bthcheck.datasets.archives`; the classes are then those of the file, and `dataset` says nothing
     root : folder of torchvision's files; by default the environment variable BTHCHECK_DATA_ROOT or else ``data``, which is
         torchvision's usual place. The embedded subsets have no use for it.
 
@@ -54,12 +55,21 @@ def load(
     ValueError
         If a word is not among those above, the source has no such classes, or its files are missing, incomplete or altered.
     """
-    from bthcheck.datasets import embedded, full
+    from bthcheck.datasets import archives, embedded, full
 
-    one_of("source", source, SOURCES)
+    if check_source(source) not in SOURCES:
+        return archives.read(source, classes)
     classes = check_classes(dataset, classes)
     images = embedded.read(dataset, classes) if source == "embedded" else full.read(dataset, classes, full.folder(root))
     return check_images(images, dataset)
+
+
+def check_source(source: object) -> str:
+    """Return a source as text, or raise ``ValueError`` unless it is a word of `SOURCES` or the name of an archive."""
+    text = os.fspath(source) if isinstance(source, os.PathLike) else source
+    if not isinstance(text, str) or (text not in SOURCES and not text.endswith(".npz")):
+        raise ValueError(f"source must be one of 'embedded', 'full' or the name of a file that ends in .npz, got {source!r}")
+    return text
 
 
 def check_classes(dataset: str, classes: tuple[str, str]) -> tuple[str, str]:

@@ -3,17 +3,26 @@
 import dataclasses
 import json
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from bthcheck.checks import distinct, one_of, positive, positive_int
-from bthcheck.networks import MLP, Architecture, architecture
-from bthcheck.tasks import Task, task_of
+from bthcheck.checks import distinct
+from bthcheck.experiments.training import Training
+from bthcheck.networks import MLP
+from bthcheck.protocols import (
+    ArchitectureLike,
+    Sizes,
+    TaskLike,
+    check_architecture,
+    check_task,
+    declared,
+    is_own,
+    name_of,
+    restored,
+    sizes,
+)
 
-SAMPLINGS = ("reshuffle", "replacement")
-DTYPES = ("float32", "float64")
-DROPOUTS = (0.0, 0.5)
 RESHAPING = (
     "epochs",
     "batch_size",
@@ -34,84 +43,22 @@ RESHAPING = (
 """Fields that levels may not set: they change the shape or meaning of the result arrays."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """Plain SGD and what is measured along it.
-
-    Parameters
-    ----------
-    epochs : passes over the training set
-    batch_size : points a step
-    learning_rate : α of the first epoch
-    decay : factor on α from one epoch to the next, as in ``torch.optim.lr_scheduler.ExponentialLR``; 1 keeps it constant
-    sampling : "reshuffle" visits every point once an epoch, as the paper does; "replacement" draws each point
-        independently and uniformly, as Theorem 1 assumes
-    dtype : "float32" or "float64"
-    lipschitz_every : epochs between evaluations of the local Lipschitz constants; the last epoch is always evaluated
-    dropout : probability that a hidden neuron is switched off at the end of the forward pass: 0, or 1/2 as in Theorem 3
-    windows : equal parts of an epoch that statistics are kept of, instead of whole epochs; what is measured on the test points
-        is then NaN but for the last of an epoch
-    loss_factor : what the loss is multiplied with before it is optimised. Losses and ε are those of the product, and steps are
-        this many times as large; φ and λ know nothing of it. The code behind the paper's figures on images has 1/2 here.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive or a word is not among those above.
-    """
-
-    epochs: int = 3000
-    batch_size: int = 1
-    learning_rate: float = 0.001
-    decay: float = 1.0
-    sampling: str = "reshuffle"
-    dtype: str = "float32"
-    lipschitz_every: int = 10
-    windows: int = 1
-    dropout: float = 0.0
-    loss_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lipschitz_every", "windows"):
-            object.__setattr__(self, name, positive_int(name, getattr(self, name)))
-        for name in ("learning_rate", "decay", "loss_factor"):
-            object.__setattr__(self, name, positive(name, getattr(self, name)))
-        one_of("sampling", self.sampling, SAMPLINGS)
-        one_of("dtype", self.dtype, DTYPES)
-        if self.dropout not in DROPOUTS or isinstance(self.dropout, bool):
-            raise ValueError(f"dropout must be 0 or 0.5, got {self.dropout!r}")
-        object.__setattr__(self, "dropout", float(self.dropout))
-
-    @property
-    def rows(self) -> int:
-        """How many windows there are in all: the length of every statistic."""
-        return self.epochs * self.windows
-
-    def learning_rates(self) -> list[float]:
-        """α of every window; it changes from epoch to epoch."""
-        return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs) for _ in range(self.windows)]
-
-    def tested(self) -> list[bool]:
-        """After which windows the test points are looked at: the last of every epoch."""
-        return [(row + 1) % self.windows == 0 for row in range(self.rows)]
-
-    def probed(self) -> list[bool]:
-        """After which windows the local Lipschitz constants are evaluated."""
-        ends = [row + 1 for row in range(self.rows)]
-        return [end % (self.lipschitz_every * self.windows) == 0 or end == self.rows for end in ends]
-
-
 class Setting(NamedTuple):
     """What one run is made of, apart from its seed."""
 
-    task: Task
-    network: Architecture
+    task: TaskLike
+    network: ArchitectureLike
     training: Training
+
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of training points, test points and inputs."""
+        return sizes(self.task)
 
     @property
     def window_steps(self) -> int:
         """Steps of a window, the last of them perhaps on fewer points than the others."""
-        return -(-(self.task.train // self.training.windows) // self.training.batch_size)
+        return -(-(self.sizes.train // self.training.windows) // self.training.batch_size)
 
     @property
     def steps(self) -> int:
@@ -129,48 +76,56 @@ class Experiment:
     Parameters
     ----------
     name : a word for reports
-    task : what is learned
+    task : what is learned, one of `bthcheck.tasks` or of your own, see `bthcheck.protocols.TaskLike`
     vary : the field of `task`, `network` or `training` that the levels set, none of `RESHAPING`, or "network" itself; it names
         the dimension of the results
     levels : its values, in order of complexity
-    network, training : who learns and how; to vary the network, `network` is a dict of level → architecture
+    network : who learns, one of `bthcheck.networks` or of your own, see `bthcheck.protocols.ArchitectureLike`; to vary it, a
+        dict of level → architecture
+    training : how
     seeds : whole numbers from 0
 
     Raises
     ------
     ValueError
         If levels or seeds are empty or repeat, `vary` names no field, or a level is not a value that field may have.
+    TypeError
+        If the task or the network is no frozen dataclass of its kind.
     """
 
     name: str
-    task: Task
+    task: TaskLike
     vary: str
     levels: tuple[Any, ...]
-    network: Architecture | dict[str, Architecture] = field(default_factory=MLP)
+    network: ArchitectureLike | dict[str, ArchitectureLike] = field(default_factory=MLP)
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", distinct("levels", _tuple("levels", self.levels)))
         object.__setattr__(self, "seeds", distinct("seeds", [_seed(s) for s in _tuple("seeds", self.seeds)]))
+        check_task(self.task)
+        for network in self.network.values() if isinstance(self.network, dict) else [self.network]:
+            check_architecture(network)
         self._varied_part()
-        for level in self.levels:
-            setting = self.at(level)
-            if setting.task.train % setting.training.windows:
-                raise ValueError(
-                    f"windows must divide the {setting.task.train} training points, got {setting.training.windows}"
-                )
-            if setting.network.inputs != setting.task.inputs:
-                raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {setting.task.inputs}")
-            if setting.training.dropout and not isinstance(setting.network, MLP):
+        settings = [self.at(level) for level in self.levels]
+        for role in ("network", "task"):
+            same_inputs(role, self.levels, [getattr(getattr(setting, role), "inputs", None) for setting in settings])
+        for setting in settings:
+            said = declared(setting.task)
+            if said["train"] is not None and said["train"] % setting.training.windows:
+                raise ValueError(f"windows must divide the {said['train']} training points, got {setting.training.windows}")
+            if said["inputs"] not in (None, setting.network.inputs):
+                raise ValueError(f"the network takes {setting.network.inputs} inputs but the task has {said['inputs']}")
+            if setting.training.dropout and type(setting.network) is not MLP:
                 raise ValueError(f"dropout is for fully connected networks (MLP), got {type(setting.network).__name__}")
             pictures = [part.shape for part in (setting.network, setting.task) if hasattr(part, "shape")]
             if len(pictures) == 2 and pictures[0] != pictures[1]:
                 raise ValueError(f"the network takes images of shape {pictures[0]} but the task has {pictures[1]}")
-            if setting.network.output != setting.task.output:
+            needed = getattr(setting.task, "output", None)
+            if needed not in (None, setting.network.output):
                 raise ValueError(
-                    f"{type(setting.task).__name__} needs a network with output={setting.task.output!r},"
-                    f" got {setting.network.output!r}"
+                    f"{type(setting.task).__name__} needs a network with output={needed!r}, got {setting.network.output!r}"
                 )
 
     def replace(self, **changes: Any) -> Self:
@@ -202,7 +157,12 @@ class Experiment:
 
     def to_json(self) -> str:
         """Return the full configuration as JSON."""
-        return json.dumps({**dataclasses.asdict(self), "task_type": type(self.task).__name__}, sort_keys=True)
+        fields = {**dataclasses.asdict(self), "training": self.training.described(), "task_type": name_of(self.task)}
+        networks = self.network if isinstance(self.network, dict) else {"": self.network}
+        if any(map(is_own, networks.values())):
+            names = {key: name_of(network) for key, network in networks.items()}
+            fields["network_type"] = names if isinstance(self.network, dict) else names[""]
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -211,14 +171,17 @@ class Experiment:
         Raises
         ------
         ValueError
-            If its task is not one of this package's.
+            If its task or network is neither one of this package's nor of a class that this process has.
         """
         fields = json.loads(text)
-        network = fields.pop("network")
-        one = "widths" in network or "shape" in network
+        network, names = fields.pop("network"), fields.pop("network_type", "")
+        if isinstance(names, str) and (names or "widths" in network or "shape" in network):
+            whole: Any = restored(names, network, "build")
+        else:
+            whole = {key: restored(names[key] if names else "", part, "build") for key, part in network.items()}
         return cls(
-            task=task_of(fields.pop("task_type"), fields.pop("task")),
-            network=architecture(network) if one else {name: architecture(part) for name, part in network.items()},
+            task=restored(fields.pop("task_type"), fields.pop("task"), "sample"),
+            network=whole,
             training=Training(**fields.pop("training")),
             **fields,
         )
@@ -235,11 +198,21 @@ class Experiment:
                 return part
         raise ValueError(f"vary must name a field of task, network or training, got {self.vary!r}")
 
-    def _network_of(self, level: Any) -> Architecture:
+    def _network_of(self, level: Any) -> ArchitectureLike:
         assert isinstance(self.network, dict)
         if level not in self.network:
             raise ValueError(f"levels must be among the networks {', '.join(map(repr, self.network))}, got {level!r}")
         return self.network[level]
+
+
+def same_inputs(role: str, levels: Sequence[Any], widths: Sequence[int | None]) -> None:
+    """Raise ``ValueError`` if levels change the number of inputs of what plays a role; None is not known."""
+    for level, width in zip(levels, widths, strict=True):
+        if None not in (width, widths[0]) and width != widths[0]:
+            raise ValueError(
+                f"levels must not change the input size, got a {role} of {widths[0]} inputs at {levels[0]!r}"
+                f" and of {width} at {level!r}; use an experiment each"
+            )
 
 
 def _tuple(name: str, values: Iterable[Any]) -> tuple[Any, ...]:

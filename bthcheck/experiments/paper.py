@@ -1,6 +1,7 @@
 """The experiments of the paper and its appendix, their small siblings, and those that test Theorem 3."""
 
-from bthcheck.experiments.definition import Experiment, Training
+from bthcheck.experiments.definition import Experiment
+from bthcheck.experiments.training import Training
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import CorruptedImages, Sinusoid, SinusoidSign, TwoClusters
 

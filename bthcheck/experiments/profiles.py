@@ -1,5 +1,8 @@
 """The scale of an experiment: everything at the paper's, what a laptop verifies in minutes, or a first look."""
 
+import dataclasses
+import os
+
 from bthcheck.checks import one_of
 from bthcheck.choices import PROFILES
 from bthcheck.experiments.definition import Experiment
@@ -13,6 +16,10 @@ from bthcheck.experiments.paper import (
     MNIST_ARCHITECTURES_SMALL,
     MNIST_ARCHITECTURES_SMALL_AS_RUN,
 )
+from bthcheck.tasks import CorruptedImages
+
+FILE_DATASET = "cifar10"
+"""The full data set that a file may take the place of."""
 
 _LAPTOP = (
     (CORRUPTED_CIFAR, CORRUPTED_CIFAR_SMALL),
@@ -41,3 +48,24 @@ def at_profile(experiment: Experiment, profile: str) -> Experiment:
     if profile == "laptop":
         return small
     return small.replace(seeds=small.seeds[: max(2, len(small.seeds) // 2)], epochs=small.training.epochs * 5 // 6)
+
+
+def from_file(experiment: Experiment, path: str | os.PathLike[str]) -> Experiment:
+    """Return the experiment with the images of the full CIFAR-10 taken from a file instead; any other as it is.
+
+    Parameters
+    ----------
+    path : an archive as `bthcheck.datasets.archives` reads it
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or has other images, classes or fewer than the experiment asks for.
+    """
+    task = experiment.task
+    if not isinstance(task, CorruptedImages) or (task.source, task.dataset) != ("full", FILE_DATASET):
+        return experiment
+    replaced = dataclasses.replace(task, source=os.fspath(path))
+    if replaced.shape != task.shape:
+        raise ValueError(f"images of {FILE_DATASET} must be of shape {task.shape}, got {replaced.shape} in {os.fspath(path)}")
+    return experiment.replace(task=replaced)

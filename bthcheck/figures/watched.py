@@ -7,15 +7,19 @@ from matplotlib.figure import Figure
 
 from bthcheck.figures.style import legend, style, thinned
 
-_WEIGHT = 0.95
+_HALF_WIDTH = 20  # records on either side that a mean is taken over
+_STATES = ("distance_to_init", "lipschitz_mean", "lipschitz_max")  # which do not depend on what a batch happened to hold
 
 
 def watched(records: xr.Dataset) -> Figure:
-    """Draw φ and ‖g‖, λ where it was probed, the bias's way, and the loss against the step; smoothed lines over faint raw ones.
+    """Draw φ and ‖g‖, λ where it was probed, the bias's way, and the loss against the step.
+
+    What depends on the batch is drawn as the mean of 41 records around each, over the faint values themselves.
 
     Parameters
     ----------
-    records : from `bthcheck.watch`, dimension "step"; a panel without a number in it is left out
+    records : from `bthcheck.watch`, dimension "step"; a panel without a number in it is left out. Where its attributes have λ
+        before the first step, the line begins with that, at step 0
     """
     panels = {
         "output / input": ("phi", "gradient_norm_mean", "lipschitz_mean", "lipschitz_max"),
@@ -32,25 +36,27 @@ def watched(records: xr.Dataset) -> Figure:
         rows = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (label, some) in zip(rows, shown.items(), strict=True):
             for number, name in enumerate(some):
-                _line(axes, records[name], names[name], f"C{number}")
+                _line(axes, records[name], records.attrs.get(f"{name}_at_start"), names[name], f"C{number}")
             if any((records[name].values > 0).any() for name in some):
                 axes.set_yscale("log")
             axes.set_ylabel(label)
-            legend(axes)
+            if len(some) > 1:
+                legend(axes)
         rows[-1].set_xlabel("step")
         return figure
 
 
-def _line(axes: Axes, values: xr.DataArray, label: str, color: str) -> None:
+def _line(axes: Axes, values: xr.DataArray, start: float | None, label: str, color: str) -> None:
     finite = np.isfinite(values.values)
     steps, raw = values.step.values[finite], values.values[finite]
     which = thinned(len(raw))
-    if str(values.name).startswith("lipschitz"):
-        axes.plot(steps[which], raw[which], ".-", color=color, label=label, markersize=4, linewidth=1.2)
+    if values.name in _STATES:
+        x, y = steps[which], raw[which]
+        if start is not None and np.isfinite(start):
+            x, y = np.r_[0, x], np.r_[start, y]
+        axes.plot(x, y, ".-" if len(raw) < len(values) else "-", color=color, label=label, markersize=4, linewidth=1.2)
         return
-    average = np.empty(len(raw))
-    so_far = raw[0]
-    for i, value in enumerate(raw):
-        so_far = average[i] = _WEIGHT * so_far + (1 - _WEIGHT) * value
+    window = np.ones(2 * min(_HALF_WIDTH, (len(raw) - 1) // 2) + 1)
+    mean = np.convolve(raw, window, "same") / np.convolve(np.ones_like(raw), window, "same")
     axes.plot(steps[which], raw[which], color=color, linewidth=0.4, alpha=0.5)
-    axes.plot(steps[which], average[which], color=color, label=label, linewidth=1.4)
+    axes.plot(steps[which], mean[which], color=color, label=label, linewidth=1.4)

@@ -63,6 +63,8 @@ class Controller(Worker):
         settings = self.settings
         shared = {name: getattr(settings, name) for name in ("results", "cache", "baseline", "record")}
         shared["channel"] = settings.channel.folder
+        if settings.data is not None:
+            shared["data"] = settings.data
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
 
     @pytest.hookimpl(optionalhook=True)

@@ -44,13 +44,14 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
     device = _device(pytestconfig)  # not the fixture: other plugins have one of that name, which may hide it
 
     def train_experiment(experiment: "Experiment") -> "xr.Dataset":
-        from bthcheck.experiments import at_profile
+        from bthcheck.experiments import at_profile, from_file
         from bthcheck.training.engines import resolve, run
         from bthcheck.training.runs import Run
 
         engine = option(pytestconfig, "engine")
         try:  # what cannot be trained is refused in a sentence, before anything is
             sized = at_profile(experiment, settings.profile)
+            sized = sized if settings.data is None else from_file(sized, settings.data)
             if settings.seeds:
                 sized = sized.replace(seeds=settings.seeds)
             resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device)

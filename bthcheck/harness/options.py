@@ -24,6 +24,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "DIR",
         "help": "torchvision's files of the full data sets (default: data)",
     },
+    "data-file": {
+        "default": None,
+        "metavar": "FILE",
+        "help": "an archive of images in the place of the full CIFAR-10, airplane 0 and dog 1 (default: none)",
+    },
     "download": {
         "action": "store_true",
         "help": "fetch the full CIFAR-10, which the paper profile needs, unless it is there",

@@ -24,6 +24,7 @@ class Settings:
     threads : cores for this process
     baseline : file that verdicts are put on record in
     record : file that those on record are read from
+    data : archive of images that is read in the place of the full CIFAR-10, or None
     """
 
     profile: str
@@ -35,6 +36,7 @@ class Settings:
     placebo: bool
     baseline: Path
     record: Path
+    data: Path | None
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -71,6 +73,7 @@ def settings_of(config: pytest.Config) -> Settings:
         placebo=option(config, "placebo"),
         baseline=folders["baseline"],
         record=folders["record"],
+        data=_data_file(config) if shared is None else folders.get("data"),
     )
 
 
@@ -93,6 +96,27 @@ def _records(config: pytest.Config) -> dict[str, Path]:
         return dict.fromkeys(("baseline", "record"), config.rootpath / RECORD)
     here = config.invocation_params.dir
     return {"baseline": here / RECORD, "record": on_record(here)}
+
+
+def _data_file(config: pytest.Config) -> Path | None:
+    """Return the archive of --data-file, after a look at whether it is one and, in the paper profile, holds what that needs."""
+    given = option(config, "data-file")
+    if given is None:
+        return None
+    path = config.invocation_params.dir / given
+    if option(config, "download"):
+        raise ValueError("--data-file is read in the place of the full CIFAR-10, which --download fetches; say one of them")
+    if path.suffix != ".npz":
+        raise ValueError(f"--data-file must be a file that ends in .npz, got {given!r}")
+    if option(config, "profile") == "paper":
+        from bthcheck.experiments import CORRUPTED_CIFAR, from_file
+
+        from_file(CORRUPTED_CIFAR, path)
+    else:
+        from bthcheck.datasets.archives import open_archive
+
+        open_archive(path)
+    return path
 
 
 def _folder(config: pytest.Config, name: str, default: str) -> Path:

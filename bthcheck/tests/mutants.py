@@ -1,5 +1,6 @@
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
+from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_state import MUTANTS_OF_STATE
 from bthcheck.tests.mutants_watching import MUTANTS_OF_WATCHING
@@ -18,9 +19,10 @@ LEMMA_1 = "claims/test_first_layer.py::test_lipschitz_is_at_most_sigma_1_phi"
 LEMMA_1_THINNED = "training/test_dropout_training.py::test_phi_is_lambda_of_the_network_without_what_was_dropped"
 LEMMA_1_BELOW = "claims/test_first_layer.py::test_lipschitz_is_at_least_sigma_min_phi"
 
-REFERENCE = "training/reference.py"
+REFERENCE, VIEWS = "training/reference.py", "training/views.py"
 AFFINE, STEPS, LOOPS = "training/fused/affine.py", "training/fused/steps.py", "training/fused/loops.py"
 STACK, STACK_STATE = "training/stacked/steps.py", "training/stacked/state.py"
+STACK_LOSS = "training/stacked/losses.py"
 
 MUTANTS = [
     Mutant(
@@ -98,7 +100,7 @@ MUTANTS = [
         (STACKED,),
     ),
     Mutant(
-        "reciprocal slope", "stacked engine, cross-entropy", STACK,
+        "reciprocal slope", "stacked engine, cross-entropy", STACK_LOSS,
         "return factor * values, factor * slope, values,",
         "return factor * values, factor * slope, -values,",
         (STACKED,),
@@ -107,7 +109,7 @@ MUTANTS = [
         "after the step", "λ at the sampled point, reference engine", REFERENCE,
         'columns["epsilon"].append(step.epsilon)',
         'columns["epsilon"].append(step.epsilon)\n'
-        '        columns["lipschitz"][-1] = local_lipschitz(network, points.x_train[batch]).max()',
+        '        columns["lipschitz"][-1] = view.local_lipschitz(points.x_train[batch]).max()',
         (TRACED, LEMMA_1),
     ),
     Mutant(
@@ -160,20 +162,20 @@ MUTANTS = [
     ),
     Mutant(
         "biases aliased", "initial bias, reference engine", REFERENCE,
-        "initial = network.first.bias.detach().clone()",
-        "initial = network.first.bias.detach()",
+        "initial = view.bias.detach().clone()",
+        "initial = view.bias.detach()",
         (TRAINED,),
     ),
     Mutant(
         "biases aliased", "biases of an epoch, reference engine", REFERENCE,
-        "biases.append(network.first.bias.detach().clone())",
-        "biases.append(network.first.bias.detach())",
+        "biases.append(view.bias.detach().clone().flatten())",
+        "biases.append(view.bias.detach().flatten())",
         (TRAINED,),
     ),
     Mutant(
         "biases aliased", "trace, reference engine", REFERENCE,
-        'stop.check()\n        columns["bias"].append(network.first.bias.detach().clone())',
-        'stop.check()\n        columns["bias"].append(network.first.bias.detach())',
+        'stop.check()\n        columns["bias"].append(view.bias.detach().clone().flatten())',
+        'stop.check()\n        columns["bias"].append(view.bias.detach().flatten())',
         (NORMALISED,),
     ),
     Mutant(
@@ -298,15 +300,15 @@ MUTANTS = [
         ("geometry/test_lipschitz.py::test_active_sigma_min_is_that_of_the_active_rows",),
     ),
     Mutant(
-        "no Dropout mask", "steps, reference engine", REFERENCE,
+        "no Dropout mask", "steps, reference engine", VIEWS,
         "network.logit(z) if kept is None else network.thinned_logit(z, kept)",
         "network.logit(z)",
         (LEMMA_1_THINNED,),
     ),
     Mutant(
         "no Dropout mask", "λ at the sampled point, reference engine", REFERENCE,
-        "local_lipschitz(network, points.x_train[batch], keep)",
-        "local_lipschitz(network, points.x_train[batch])",
+        "view.local_lipschitz(points.x_train[batch], keep)",
+        "view.local_lipschitz(points.x_train[batch])",
         (LEMMA_1_THINNED,),
     ),
     Mutant(
@@ -361,4 +363,5 @@ MUTANTS = [
     *MUTANTS_PUBLISHED,
     *MUTANTS_OF_STATE,
     *MUTANTS_OF_WATCHING,
+    *MUTANTS_OF_ONES_OWN,
 ]  # fmt: skip

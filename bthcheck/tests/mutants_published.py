@@ -34,8 +34,8 @@ MUTANTS_PUBLISHED = [
     ),
     Mutant(
         "no factor on the loss", "test loss, reference engine", REFERENCE,
-        "_loss(network, logit, points.y_test, training.loss_factor)",
-        "_loss(network, logit, points.y_test)",
+        "_loss(view, view.evaluate(points.x_test), points.y_test, training.loss_factor)",
+        "_loss(view, view.evaluate(points.x_test), points.y_test)",
         (f"{HALVED}[reference]",),
     ),
     Mutant(
@@ -81,15 +81,15 @@ MUTANTS_PUBLISHED = [
         ("training/test_loss_factor.py::test_steps_watched_for_the_theorems_have_the_factor",),
     ),
     Mutant(
-        "no factor on the loss", "steps, stacked engine", STACK,
+        "no factor on the loss", "steps, stacked engine", "training/stacked/losses.py",
         "return factor * values, factor * slope, values,",
         "return factor * values, slope, values,",
         (f"{FACTORS}[classification-stacked]",),
     ),
     Mutant(
         "no factor on the loss", "test loss, stacked engine", STACK,
-        "_loss(stack.sigmoid, stack.factor, s, stack.y_test)",
-        "_loss(stack.sigmoid, 1.0, s, stack.y_test)",
+        "loss(stack.sigmoid, stack.factor, s, stack.y_test)",
+        "loss(stack.sigmoid, 1.0, s, stack.y_test)",
         (f"{HALVED}[stacked]",),
     ),
     Mutant(

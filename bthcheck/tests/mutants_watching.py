@@ -8,6 +8,7 @@ EPOCHS = "watching/test_agreement.py::test_every_epoch_is_that_of_the_reference_
 AUTOGRAD = "watching/test_gradients.py::test_against_autograd"
 BY_HAND = "watching/test_records.py::test_quotients_by_hand"
 SAME = "watching/test_situations.py::test_training_is_the_same_to_the_bit"
+COMPILED = "watching/test_situations.py::test_phi_of_a_compiled_model_is_that_of_the_model"
 CLEAN = "watching/test_probing.py::test_nothing_is_changed_by_a_probe"
 
 MUTANTS_OF_WATCHING = [
@@ -106,6 +107,18 @@ MUTANTS_OF_WATCHING = [
         "return z if frozen else None",
         "return None",
         (f"{SAME}[frozen first layer-]",),
+    ),
+    Mutant(
+        "hooks", "a compiled model broken in two", HOOKS,
+        "return None if torch.compiler.is_compiling() else self.function(*args)",
+        "return super().__call__(*args)",
+        ("watching/test_situations.py::test_nothing_breaks_what_is_compiled",),
+    ),
+    Mutant(
+        "phi", "all passes of a compiled model with the same gradient", HOOKS,
+        "one.sums = torch.zeros_like(sums) if number else sums",
+        "one.sums = sums",
+        (f"{COMPILED}[torch.compile, two passes, one loss]",),
     ),
     Mutant(
         "hooks", "left behind", HOOKS,

@@ -18,10 +18,11 @@ from bthcheck import figures
 from bthcheck.ambient import neutral, settings
 from bthcheck.evidence import dispersion, fitted, inequality, trend
 from bthcheck.evidence.search import Comparison, examples, falsify
-from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, DROPOUT, REGIONS, SINUSOIDS
-from bthcheck.geometry import covering, lipschitz, regions
+from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, DROPOUT, REGIONS, SINUSOIDS, Experiment, Training
+from bthcheck.geometry import covering, jacobians, lipschitz, regions
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import CorruptedImages, Sinusoid, TwoClusters
+from bthcheck.tests.training.samples_own import Residual, Wave
 from bthcheck.theory import assumption, dropout, published, trajectory
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
@@ -30,6 +31,7 @@ TINY = SINUSOIDS.replace(levels=(0.25, 1.0), seeds=(0, 1), epochs=3, network=MLP
 IMAGES = CORRUPTED_CIFAR_SMALL.replace(
     task=CorruptedImages(train=8, test=4), network=CNN(channels=(2, 3), hidden=4), levels=(0.4,), seeds=(0,), epochs=1
 )
+OWN = Experiment("own", Wave(), "frequency", (1.0,), Residual(), Training(2, 6, optimizer="adamw"), (0, 1))
 THEOREM_3 = DROPOUT.replace(seeds=(0,), epochs=2)
 
 
@@ -106,6 +108,10 @@ def trained(engine):
     return [bthcheck.run(one, engine=engine, progress=False, threads=1) for one in (TINY, IMAGES)]
 
 
+def own():
+    return [bthcheck.run(OWN, engine=engine, progress=False, threads=1) for engine in ("reference", "stacked")]
+
+
 def traced(engine):
     traces = [bthcheck.trace(one, one.levels[0], 0, steps=7, engine=engine) for one in (TINY, IMAGES)]
     return [trace.drop_vars("first_weight") for trace in traces]  # an identity
@@ -121,6 +127,7 @@ def constants():
     for network in networks()[:2]:
         x = Run(TINY, 1.0, 0).data().x_train.float()
         found += [lipschitz.local_lipschitz(network, x), lipschitz.first_layer_gradients(network, x)]
+        found += [jacobians.local_constants(network, x), jacobians.local_constants(network.first, x)]
         found += [lipschitz.product_bound(network), lipschitz.product_tolerance(network), lipschitz.gamma([x])]
         found += [lipschitz.rounding_tolerance(network, x), lipschitz.active_sigma_min(network, x)]
     return found
@@ -164,7 +171,7 @@ def findings():
 
 BATTERY = {
     "networks": networks, "points": points, "weights": weights, "constants": constants, "planes": planes, "theorems": theorems,
-    "findings": findings,
+    "findings": findings, "own": own,
     **{f"run, {engine}": lambda engine=engine: trained(engine) for engine in ("fused", "reference", "stacked")},
     **{f"trace, {engine}": lambda engine=engine: traced(engine) for engine in ("fused", "reference")},
 }  # fmt: skip
@@ -223,10 +230,12 @@ def test_points_made_in_inference_mode_are_points():
 
 
 FLOORS = (
-    "geometry.lipschitz", "geometry.covering", "geometry.float64", "geometry.regions.bounds", "geometry.regions.plane",
+    "geometry.lipschitz", "geometry.jacobians", "geometry.covering", "geometry.float64", "geometry.regions.bounds",
+    "geometry.regions.plane",
     "theory.assumption", "theory.dropout", "theory.trajectory", "theory.published.batches", "theory.published.programs",
     "theory.published.repeats", "theory.published.steps",
-    "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine",
+    "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
+    "training.fingerprints", "training.trial", "training.views",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities",
 )  # fmt: skip
 COMPUTE_NOTHING = {"unsupported", "shape", "values_of", "counterexample", "points_of"}

@@ -49,6 +49,14 @@ def test_what_was_shown_is_where_it_was(name):
     assert all(hasattr(module, one) for one in SHOWN[name])
 
 
+@pytest.mark.parametrize("face", ["bthcheck", "bthcheck.watching"])
+def test_what_a_face_hands_on_is_no_module_of_that_name(face):
+    for name in importlib.import_module(face).__all__:
+        code = f"from {face} import {name}; print(type({name}).__name__)"
+        found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+        assert found in ("function", "type"), name
+
+
 def test_every_module_that_moved_is_the_module_and_no_copy():
     assert set(MOVED) <= set(SHOWN)
     for name in MOVED:

@@ -19,8 +19,8 @@ def test_ci_runs_the_two_commands_of_the_readme():
     commands = re.findall(r"```sh\n(python3 .*)\n```", readme)
     assert len(commands) == 2
     ci = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "tox" in line]
-    assert ci[:3] == [*commands, ".venv/bin/tox run -e lowest,newest"]
-    assert [line.split()[-2] for line in ci[3:]] == ['"py3$version";']  # other Pythons, where there are any
+    assert ci[:4] == [*commands, ".venv/bin/tox run -e lowest,newest", ".venv/bin/tox run -e integrations"]
+    assert [line.split()[-2] for line in ci[4:]] == ['"py3$version";']  # other Pythons, where there are any
 
 
 def test_lowest_versions_are_those_that_are_promised():
@@ -30,6 +30,30 @@ def test_lowest_versions_are_those_that_are_promised():
     tested = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert promised.pop("torch")  # which is large: the pinned one is used, as the file says
     assert tested == promised
+
+
+def pinned(name):
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def test_every_tool_is_pinned_once():
+    tools, rest = pinned("constraints-integrations.txt"), pinned("constraints.txt")
+    assert len(tools) > 50
+    assert not {name.lower() for name in tools} & {name.lower() for name in rest}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    whole, *others = extras["integrations"]
+    parts = whole.removeprefix("bthcheck[").removesuffix("]").split(",")
+    wanted = [requirement for part in parts for requirement in extras[part]] + others
+    assert len(wanted) == 10
+    for name, lowest in (requirement.split(">=") for requirement in wanted):
+        assert tools[name].startswith(f"{lowest}.")
+
+
+def test_every_test_with_a_tool_says_which():
+    folder = ROOT / "bthcheck" / "tests" / "integrations"
+    source = (folder / "conftest.py").read_text()
+    assert set(re.findall(r'^    "(test_\w+\.py)": ', source, re.M)) == {path.name for path in folder.glob("test_*.py")}
 
 
 def test_the_part_of_the_tests_that_other_versions_run_is_there():
@@ -45,7 +69,7 @@ def test_the_part_of_the_tests_that_other_versions_run_is_there():
 def test_readme_names_every_option():
     from bthcheck.harness.options import OPTIONS
 
-    assert len(OPTIONS) == 11
+    assert len(OPTIONS) == 12
     readme = (ROOT / "README.md").read_text()
     assert not [name for name in OPTIONS if f"`--{name}" not in readme]
     assert "`--bth-" in readme

@@ -1,5 +1,6 @@
 """Bias trajectories: what Theorem 1 and Corollaries 2 and 3 say of the steps of a training, term by term."""
 
+import json
 import math
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bthcheck.ambient import neutral
+from bthcheck.experiments.training import Training
 
 THEOREM_1_ETA = 0.05
 """Probability with which the deviation of Theorem 1 may exceed its bound."""
@@ -45,7 +47,13 @@ def variance_chain(trace: xr.Dataset, biases: int) -> Chain:
 
     Terms are (lower, middle, variance), one a window. The first step is ‖u − v‖² ≤ 2‖u‖² + 2‖v‖² on deviations from the mean
     of m biases, the second Lemma 1. The printed Ω() form mixes units, so that only this chain can be tested.
+
+    Raises
+    ------
+    ValueError
+        If the trace is of another optimizer than plain SGD.
     """
+    _check_plain(trace)
     sigma, _ = first_singular_values(trace)
     scale = trace.learning_rate.values * trace.epsilon.values
     moves = (scale * trace.phi.values) ** 2
@@ -69,7 +77,13 @@ def distance_chain(trace: xr.Dataset) -> Chain:
     """Corollary 3 after every step: ‖b_1^τ − b_1^0‖ ≤ Σ α ε ‖g‖ ≤ Σ α ε λ/σ_min; the last needs n_1 ≤ n.
 
     Terms are (distance, path, upper), one a step; `upper` is infinite where σ_min is 0.
+
+    Raises
+    ------
+    ValueError
+        If the trace is of another optimizer than plain SGD.
     """
+    _check_plain(trace)
     _, sigma = first_singular_values(trace)
     scale = trace.learning_rate.values * trace.epsilon.values
     path = trace.bias.values
@@ -101,3 +115,11 @@ def deviation_scores(trace: xr.Dataset) -> tuple[float, float, float, float]:
 
 def _unit(array: np.ndarray) -> float:
     return float(np.finfo(array.dtype).eps) / 2
+
+
+def _check_plain(trace: xr.Dataset) -> None:
+    text = trace.attrs.get("experiment")
+    if text is not None:
+        training = Training(**json.loads(text)["training"])
+        if not training.plain:
+            raise ValueError(f"the corollaries are about steps −α ∂ℓ/∂b_1 of plain SGD, got {training.departures()}")

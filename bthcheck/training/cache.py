@@ -15,7 +15,6 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from safetensors.numpy import load, save
 
 from bthcheck.checks import readable_folder
 from bthcheck.files import write_whole
+from bthcheck.protocols import fields_of, name_of
 from bthcheck.training import code, machine
 from bthcheck.training.entries import LARGEST_HEADER, leftovers, library_versions
+from bthcheck.training.fingerprints import fingerprint
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS
 
@@ -53,14 +54,15 @@ def describe(run: Run, engine: str, device: str) -> dict[str, Any]:
 
     That is the run's configuration, the engine and kind of device, the text of the code that trains, the versions of the
     libraries under it, and the processor with its vector units; not the experiment's name, its other levels or its other seeds.
+    Of an architecture or task of one's own it covers code, data, first weights and what the module makes of the data.
     Where the code has changed since it was imported nobody knows what it is, and the key is one that nobody asks for again.
     """
     setting = run.setting
-    return {
+    description = {
         "schema": SCHEMA,
-        "task": [type(setting.task).__name__, asdict(setting.task)],
-        "network": [type(setting.network).__name__, asdict(setting.network)],
-        "training": asdict(setting.training),
+        "task": [name_of(setting.task), fields_of(setting.task)],
+        "network": [name_of(setting.network), fields_of(setting.network)],
+        "training": setting.training.described(),
         "seed": run.seed,
         "engine": engine,
         "device": device.split(":")[0],
@@ -68,6 +70,10 @@ def describe(run: Run, engine: str, device: str) -> dict[str, Any]:
         "libraries": library_versions(),
         "machine": machine.describe(device),
     }
+    own = fingerprint(run)
+    if own is not None:
+        description["own"] = own
+    return description
 
 
 class RunCache:

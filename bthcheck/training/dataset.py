@@ -10,9 +10,8 @@ import xarray as xr
 
 from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import Experiment
-from bthcheck.networks import Network, architecture
-from bthcheck.tasks import Task
-from bthcheck.training.runs import RunResult, load_parameters
+from bthcheck.protocols import TaskLike, is_own, restored
+from bthcheck.training.runs import RunResult, built, load_parameters, state_size
 from bthcheck.training.statistics import STATISTICS
 
 
@@ -98,7 +97,7 @@ class TrajectoryAccessor:
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment whose results these are, if its task is one of this package's.
+        """The experiment whose results these are, if this process has the classes of its task and network.
 
         A selection keeps it whole; results that were put together have the levels and the seeds of all of them.
         """
@@ -108,18 +107,22 @@ class TrajectoryAccessor:
             return experiment
         return experiment.replace(levels=tuple(levels), seeds=tuple(seeds))
 
-    def task(self, level: Any) -> Task:
+    def task(self, level: Any) -> TaskLike:
         """Return what was learned at a level."""
         return self.experiment.at(level).task
 
     @neutral()
-    def weights(self, level: Any, seed: int) -> Network:
-        """Return the trained network of one run as an ``nn.Module`` in the type it was trained in.
+    def weights(self, level: Any, seed: int) -> Any:
+        """Return the trained network of one run in the type it was trained in: a `Network`, or one's own module.
+
+        A module of one's own is in evaluation mode, with the buffers that it had after training.
 
         Raises
         ------
         KeyError
             If the Dataset holds no such level or seed.
+        ValueError
+            If the network is of a class that this process does not have: none is imported because a file names it.
         """
         name = str(self._dataset.attrs["level"])
         parameters = self._dataset["parameters"]
@@ -130,10 +133,15 @@ class TrajectoryAccessor:
             if dim in parameters.dims:
                 parameters = parameters.isel({dim: held.index(value)})
         vector = parameters.values
-        fields = self.configuration["network"]
+        fields, kind = self.configuration["network"], self.configuration.get("network_type", "")
+        kind = kind[level] if isinstance(kind, dict) else kind
         fields = fields[level] if name == "network" else {**fields, name: level} if name in fields else fields
-        network = architecture(fields).build().to(getattr(torch, str(vector.dtype)))
-        load_parameters(network, vector[: sum(parameter.numel() for parameter in network.parameters())])
+        described = restored(kind, fields, "build")
+        network = (built(described, 0, 0).eval() if is_own(described) else described.build()).to(
+            getattr(torch, str(vector.dtype))
+        )
+        longest = state_size(network)
+        load_parameters(network, vector[:longest] if np.isnan(vector[longest:]).all() else vector)
         return network
 
     def _values(self, dim: str) -> list[Any]:

@@ -17,9 +17,11 @@ from bthcheck.experiments.definition import Experiment
 from bthcheck.training import code, fused, interrupt, reference, stacked
 from bthcheck.training.cache import RunCache
 from bthcheck.training.dataset import assemble
+from bthcheck.training.fingerprints import own_code
 from bthcheck.training.memory import halving
 from bthcheck.training.obtain import Observer, Train, obtain
 from bthcheck.training.runs import Run
+from bthcheck.training.trial import try_out
 
 __all__ = ["resolve", "run", "trace"]
 
@@ -40,7 +42,7 @@ def run(
     ----------
     experiment : what to train
     device : "auto", "cpu", "cuda" or "cuda:N"; "auto" is the CPU, which the fused engine makes the fastest for small MLPs
-    engine : "auto", "fused", "stacked" or "reference"; "auto" is fused where it can do what is asked, else stacked
+    engine : "auto", "fused", "stacked" or "reference"; "auto" is the first of them that can do what is asked
     cache : folder of finished runs, shared with other processes, or None for none
     progress : whether to show a progress bar, or an object that is told of every run
     threads : runs, or on a CPU stacks of runs, trained at once; all available cores if None. It never changes a number.
@@ -55,7 +57,8 @@ def run(
     Raises
     ------
     ValueError
-        If the device or engine is unknown or not there, or the engine cannot do what is asked.
+        If the device or engine is unknown or not there, the engine cannot do what is asked, or what is one's own in the
+        experiment cannot be trained.
     MemoryError
         If a GPU has too little free memory for a single run.
     """
@@ -70,7 +73,7 @@ def run(
             shards=_shards(module, runs, device),
             engine=module.NAME,
             device=device,
-            cache=_cache(module, cache),
+            cache=_cache(module, cache, runs),
             threads=1 if module is reference or device != "cpu" else threads,
             observer=observer,
         )
@@ -97,6 +100,7 @@ def trace(
         `bias` (step_after, neuron), b_1 before every step and after the last; `first_weight` (step, neuron, input), W_1;
         `gradient_norm` and `point_lipschitz` (step, point), ‖g_t(x)‖ and λ_t(x) at every training point; and, from the
         reference engine for an MLP, `rounding` (step), what rounding can add to a comparison of λ_t with a multiple of φ_t.
+        A module of one's own has `first_weight` if its first layer is an ``nn.Linear``.
 
     Raises
     ------
@@ -128,26 +132,42 @@ def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> 
     one_of("engine", engine, ENGINES)
     check_device(device)
     kind = "cpu" if device == "auto" else device.split(":")[0]
-    refusal = next((reason for reason in map(fused.unsupported, runs) if reason), None)
+    try_out(runs)
+    refusal = _refusal(fused, runs)
     if engine == "fused":
         if kind not in fused.DEVICES:
             raise ValueError(f"engine 'fused' runs on the cpu, got device={device!r}; use engine='stacked'")
         if refusal:
             raise ValueError(refusal)
-    if engine == "auto":
-        chosen = fused if kind in fused.DEVICES and refusal is None else stacked
+    if engine == "auto" and kind in fused.DEVICES and refusal is None:
+        chosen = fused
+    elif engine == "auto":
+        chosen = stacked if _refusal(stacked, runs) is None else reference
     else:
         chosen = {"fused": fused, "stacked": stacked, "reference": reference}[engine]
+        reason = _refusal(stacked, runs) if chosen is stacked else None
+        if reason:
+            raise ValueError(reason)
     return chosen, "cpu" if device == "auto" else device
 
 
-def _cache(module: ModuleType, folder: str | os.PathLike[str] | None) -> RunCache | None:
+def _refusal(module: ModuleType, runs: Sequence[Run]) -> str | None:
+    """Return why an engine cannot train runs, or None if it can; one run of every level tells."""
+    first = {run.level: run for run in reversed(runs)}
+    return next((reason for reason in map(module.unsupported, first.values()) if reason), None)
+
+
+def _cache(module: ModuleType, folder: str | os.PathLike[str] | None, runs: Sequence[Run]) -> RunCache | None:
     """Return the cache of a folder, if there is one and it is known what its runs would be numbers of."""
     if folder is None:
         return None
     if code.digest(module.__name__) is None:
         said = "the code of bthcheck has changed since it was imported; runs are not kept until Python is restarted"
         warnings.warn(said, stacklevel=4)
+        return None
+    trouble = next((found.trouble for found in map(own_code, {run.level: run for run in runs}.values()) if found.trouble), None)
+    if trouble is not None:
+        warnings.warn(f"runs are not kept, because {trouble}", stacklevel=4)
         return None
     return RunCache(folder)
 

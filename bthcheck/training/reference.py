@@ -1,9 +1,13 @@
 """Engine "reference": plain PyTorch autograd, one run at a time. The oracle the other engines are tested against.
 
+It trains any module, in the mode that it was built in; what that draws while it trains, as Dropout layers do, it draws from a
+stream of the seed. λ and what is said of the test points are those of evaluation mode.
+
 Written to be read, not to be fast. λ is the gradient with respect to the input and φ comes from the gradient with respect to
 the first pre-activation, so that λ ≤ σ_1 φ (Lemma 1) is a fact about two measurements and not about one.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -15,11 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from bthcheck.ambient import neutral
-from bthcheck.geometry.lipschitz import first_weight, local_lipschitz, rounding_tolerance
-from bthcheck.networks import MLP, IdentityWithBias, Network
+from bthcheck.networks import Network
+from bthcheck.protocols import is_own
 from bthcheck.training import interrupt
+from bthcheck.training.chance import random_states
+from bthcheck.training.optimizers import Optimizer, optimizer_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.statistics import blank_statistics, mark_divergence
+from bthcheck.training.streams import module_seed
+from bthcheck.training.views import View, view_of
 
 NAME = "reference"
 DEVICES = ("cpu", "cuda")
@@ -44,13 +52,19 @@ class _Points:
 @neutral()
 def train(run: Run, device: str = "cpu") -> RunResult:
     """Train one run and return its epoch statistics."""
+    with _chance(run):
+        return _train(run, device)
+
+
+def _train(run: Run, device: str) -> RunResult:
     start = time.perf_counter()
     training = run.setting.training
-    network = run.network().to(device)
+    view = view_of(run, device)
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
     kept = _kept(run, device)
-    initial = network.first.bias.detach().clone()
+    initial = view.bias.detach().clone()
+    optimizer = _optimizer(run, view)
     statistics = blank_statistics(training.rows)
     stop = interrupt.current()
 
@@ -60,8 +74,9 @@ def train(run: Run, device: str = "cpu") -> RunResult:
         biases = []
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size):
             stop.check()
-            biases.append(network.first.bias.detach().clone())
-            steps.append(_step(network, rate, points.x_train[batch], points.y_train[batch], keep, training.loss_factor))
+            biases.append(view.bias.detach().clone().flatten())
+            x, y = points.x_train[batch], points.y_train[batch]
+            steps.append(_step(view, rate, x, y, keep, training.loss_factor, optimizer))
         phi = torch.stack([step.phi for step in steps]).double()
         path = torch.stack(biases).double()
         count = len(order[epoch])
@@ -69,20 +84,19 @@ def train(run: Run, device: str = "cpu") -> RunResult:
             "trajectory_length": phi.sum(),
             "trajectory_max": phi.max(),
             "bias_variance": (path - path.mean(0)).square().sum(1).mean() / rate**2,
-            "distance_to_init": (network.first.bias.detach() - initial).double().norm(),
+            "distance_to_init": (view.bias.detach() - initial).double().norm(),
             "update_sum": rate * torch.stack([step.update for step in steps]).double().sum(),
             "train_loss": torch.stack([step.loss.values.double().sum() for step in steps]).sum() / count,
             "train_error": torch.stack([step.loss.wrong.double().sum() for step in steps]).sum() / count,
         }
         if tested:
             with torch.no_grad():
-                logit = network.logit(network.first(points.x_test))
-                test = _loss(network, logit, points.y_test, training.loss_factor)
+                test = _loss(view, view.evaluate(points.x_test), points.y_test, training.loss_factor)
             row["test_loss"], row["test_error"] = test.values.double().mean(), test.wrong.double().mean()
-        if network.sigmoid:
+        if view.sigmoid:
             row["published_length"] = torch.stack([step.update * step.published for step in steps]).double().sum()
         if probed:
-            constants = local_lipschitz(network, points.x_train).double()
+            constants = view.local_lipschitz(points.x_train).double()
             row["lipschitz_mean"] = constants.mean()
             row["lipschitz_max"] = constants.max()
         for name, value in row.items():
@@ -92,7 +106,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
 
     return RunResult(
         statistics=statistics,
-        parameters=flat_parameters(network),
+        parameters=flat_parameters(view.module),
         diverged=mark_divergence(statistics, training.tested()),
         seconds=time.perf_counter() - start,
     )
@@ -101,8 +115,13 @@ def train(run: Run, device: str = "cpu") -> RunResult:
 @neutral()
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
+    with _chance(run):
+        return _trace(run, steps, device)
+
+
+def _trace(run: Run, steps: int, device: str) -> dict[str, np.ndarray]:
     training = run.setting.training
-    network = run.network().to(device)
+    view = view_of(run, device)
     points = _Points(*(tensor.to(device, run.dtype) for tensor in run.data()))
     order = torch.from_numpy(run.order()).long().to(device)
     kept = _kept(run, device)
@@ -112,6 +131,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         for batch, keep in _batches(order[epoch], None if kept is None else kept[epoch], training.batch_size)
     )
     batches = list(islice(visits, steps))
+    optimizer = _optimizer(run, view)
     columns: dict[str, list[Tensor]] = {
         name: []
         for name in ("phi", "lipschitz", "epsilon", "bias", "first_weight", "gradient_norm", "point_lipschitz", "rounding")
@@ -119,25 +139,31 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     stop = interrupt.current()
     for rate, batch, keep in batches:
         stop.check()
-        columns["bias"].append(network.first.bias.detach().clone())
-        if not isinstance(network.first, IdentityWithBias):
-            columns["first_weight"].append(first_weight(network).clone())
-        z = network.first(points.x_train).detach().requires_grad_()
-        (g,) = torch.autograd.grad(network.output(network.logit(z)).sum(), z)
-        columns["gradient_norm"].append(g.norm(dim=1))
-        columns["point_lipschitz"].append(local_lipschitz(network, points.x_train))
-        columns["lipschitz"].append(local_lipschitz(network, points.x_train[batch], keep).max())
-        if isinstance(run.setting.network, MLP):
-            columns["rounding"].append(rounding_tolerance(network, points.x_train[batch]).max())
-        step = _step(network, rate, points.x_train[batch], points.y_train[batch], keep, training.loss_factor)
+        columns["bias"].append(view.bias.detach().clone().flatten())
+        weight = view.first_weight()
+        if weight is not None:
+            columns["first_weight"].append(weight)
+        columns["gradient_norm"].append(view.gradient_norms(points.x_train))
+        columns["point_lipschitz"].append(view.local_lipschitz(points.x_train))
+        columns["lipschitz"].append(view.local_lipschitz(points.x_train[batch], keep).max())
+        rounding = view.rounding(points.x_train[batch])
+        if rounding is not None:
+            columns["rounding"].append(rounding.max())
+        x, y = points.x_train[batch], points.y_train[batch]
+        step = _step(view, rate, x, y, keep, training.loss_factor, optimizer)
         columns["phi"].append(step.phi)
         columns["epsilon"].append(step.epsilon)
-    columns["bias"].append(network.first.bias.detach().clone())
+    columns["bias"].append(view.bias.detach().clone().flatten())
     arrays = {name: torch.stack(values).double().cpu().numpy() for name, values in columns.items() if values}
-    if "first_weight" not in arrays:
+    if view.identity:
         arrays["first_weight"] = identities(len(batches), points.x_train.shape[1])
     arrays["learning_rate"] = np.array([rate for rate, *_ in batches])
     return arrays
+
+
+def _chance(run: Run) -> contextlib.AbstractContextManager[None]:
+    """What a module of one's own draws while it trains comes from a stream of the seed; others draw nothing."""
+    return random_states(module_seed(run.seed)) if is_own(run.setting.network) else contextlib.nullcontext()
 
 
 def _kept(run: Run, device: str) -> Tensor | None:
@@ -170,7 +196,7 @@ class _Loss:
     wrong: Tensor
 
 
-def _loss(network: Network, logit: Tensor, y: Tensor, factor: float = 1.0) -> _Loss:
+def _loss(network: View | Network, logit: Tensor, y: Tensor, factor: float = 1.0) -> _Loss:
     s = logit.detach()
     if not network.sigmoid:
         values = (logit - y).square() / 2
@@ -183,7 +209,7 @@ def _loss(network: Network, logit: Tensor, y: Tensor, factor: float = 1.0) -> _L
 
 @dataclass(frozen=True)
 class _Step:
-    """What one SGD step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points.
+    """What one step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points.
 
     published : what the authors' code multiplies ‖Δb_1‖/α with, the batch mean of ε of the loss without its factor
     """
@@ -195,21 +221,34 @@ class _Step:
     loss: _Loss
 
 
-def _step(network: Network, rate: float, x: Tensor, y: Tensor, kept: Tensor | None, factor: float) -> _Step:
-    z = network.first(x)
-    logit = network.logit(z) if kept is None else network.thinned_logit(z, kept)
-    (g,) = torch.autograd.grad(network.output(logit).sum(), z, retain_graph=True)
-    loss = _loss(network, logit, y, factor)
-    parameters = list(network.parameters())
-    gradients = torch.autograd.grad(loss.values.mean(), parameters)
-    with torch.no_grad():  # plain SGD; importing torch.optim for it takes a second
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.sub_(rate * gradient)
-    # φ = ‖Δb_1‖/(α ε), with ε the batch mean of |∂ℓ/∂f|, is a mean of ±g weighted by |∂ℓ/∂f|. In this form nothing cancels,
+def _trained(view: View) -> list[nn.Parameter]:
+    return [parameter for parameter in view.module.parameters() if parameter.requires_grad]
+
+
+def _optimizer(run: Run, view: View) -> Optimizer | None:
+    """Return what makes the steps of a run, None for plain SGD; it sees one run side by side with none."""
+    return optimizer_of(run.setting.training, [parameter.detach()[None] for parameter in _trained(view)])
+
+
+def _step(
+    view: View, rate: float, x: Tensor, y: Tensor, kept: Tensor | None, factor: float, optimizer: Optimizer | None
+) -> _Step:
+    z, logit = view.forward(x, kept)
+    loss = _loss(view, logit, y, factor)
+    # φ = ‖∂L/∂b_1‖/ε, with ε the batch mean of |∂ℓ/∂f|, is a mean of ±g weighted by |∂ℓ/∂f|. In this form nothing cancels,
     # as it does in b^{t+1} − b^t, and nothing overflows where a wrong answer is certain. Equal weights if all ε are 0.
-    weight = torch.softmax(loss.log_steepness.clamp(min=-1e30), dim=0) * torch.where(loss.slope < 0, -1.0, 1.0).to(g)
-    phi = (weight[:, None] * g).sum(0).norm()
-    bias = next(i for i, parameter in enumerate(parameters) if parameter is network.first.bias)
+    weight = torch.softmax(loss.log_steepness.clamp(min=-1e30), dim=0) * torch.where(loss.slope < 0, -1.0, 1.0).to(logit)
+    phi = view.pull(z, logit, weight).norm()
+    parameters = _trained(view)
+    gradients = torch.autograd.grad(loss.values.mean(), parameters, materialize_grads=True)
+    with torch.no_grad():
+        directions = list(gradients)
+        if optimizer is not None:
+            one = optimizer.directions([parameter[None] for parameter in parameters], [part[None] for part in gradients])
+            directions = [direction[0] for direction in one]
+        for parameter, direction in zip(parameters, directions, strict=True):
+            parameter.sub_(rate * direction)
+    bias = next(i for i, parameter in enumerate(parameters) if parameter is view.bias)
     loss = replace(loss, values=loss.values.detach())
     steepness = loss.log_steepness.exp().mean()
-    return _Step(phi, factor * steepness, steepness, gradients[bias].norm(), loss)
+    return _Step(phi, factor * steepness, steepness, directions[bias].norm(), loss)

@@ -1,9 +1,12 @@
 """Bias-trajectory statistics: what an engine measures in every epoch of a run.
 
 Notation (Loukas, Poiitis, Jegelka, NeurIPS 2021): b_1 is the bias of the first layer, α the learning rate, ε = |∂ℓ/∂f| the
-slope of the loss that is optimised, `Training.loss_factor` and all, g = ∂f/∂(W_1 x + b_1), and φ_t = ‖b_1^{t+1} − b_1^t‖ /
-(α_t ε_t), which is ‖g_t(x_t)‖ at batch size 1.
-Everything about step t is evaluated before that step's update.
+slope of the loss that is optimised, `Training.loss_factor` and all, g = ∂f/∂(W_1 x + b_1), and φ_t = ‖∂L/∂b_1‖ / ε_t of the
+step's mean loss L and mean ε, which is ‖g_t(x_t)‖ at batch size 1. Everything about step t is evaluated before its update.
+
+No optimizer touches φ. With plain SGD it is ‖b_1^{t+1} − b_1^t‖ / (α_t ε_t), the paper's definition; clipping, momentum, weight
+decay and Adam come between the gradient and the step, so that then only `trajectory_length` and `trajectory_max` are about φ,
+and `bias_variance`, `distance_to_init`, `update_sum` and `published_length` about the path that the bias really takes.
 """
 
 import numpy as np
@@ -14,7 +17,7 @@ STATISTICS = {
     "trajectory_max": ("largest φ of the epoch's steps", "output / input"),
     "bias_variance": ("mean over the epoch's steps of ‖b_1 − its mean‖², divided by α²", "(loss / input)²"),
     "distance_to_init": ("‖b_1 − its initial value‖ after the epoch", "input"),
-    "update_sum": ("sum of ‖Δb_1‖ = α ε φ over the epoch's steps", "input"),
+    "update_sum": ("sum of ‖Δb_1‖ over the epoch's steps, each α ε φ with plain SGD", "input"),
     "train_loss": ("mean loss of the epoch's steps, each before its update", "loss"),
     "test_loss": ("mean loss over the test points after the epoch", "loss"),
     "train_error": ("share of the epoch's steps that misclassify, each before its update", "1"),

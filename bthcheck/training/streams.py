@@ -4,7 +4,7 @@ import numpy as np
 
 from bthcheck.ambient import neutral
 
-STREAMS = ("data", "weights", "order", "dropout", "fresh")
+STREAMS = ("data", "weights", "order", "dropout", "fresh", "module")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
@@ -16,6 +16,12 @@ def stream(seed: int, name: str) -> np.random.Generator:
 def weight_seed(seed: int) -> int:
     """Return the number that seeds PyTorch's initialisation."""
     return int(stream(seed, "weights").integers(2**63))
+
+
+@neutral()
+def module_seed(seed: int) -> int:
+    """Return the number that seeds what a module of one's own draws while it trains."""
+    return int(stream(seed, "module").integers(2**63))
 
 
 @neutral()

@@ -1,6 +1,8 @@
 """What hooks on tensors need to know of a gradient, and of the backward pass that it comes from."""
 
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,36 @@ def operation_of(f: Tensor) -> str:
     while node is not None and any(word in node.name() for word in passed) and node.next_functions[0][0] is not None:
         node = node.next_functions[0][0]
     return "" if node is None else node.name()
+
+
+def unconverted(f: Tensor) -> tuple[Any, int] | None:
+    """Return where f was made in lower precision before it was converted: a node of the graph and which of its results."""
+    node = f.grad_fn
+    if node is None or node.name() != "ToCopyBackward0" or f.dtype not in (torch.float32, torch.float64):
+        return None
+    inner, number = node.next_functions[0]
+    half = inner is not None and inner._input_metadata[number].dtype in (torch.float16, torch.bfloat16)
+    return (inner, number) if half else None
+
+
+def on_gradient(f: Tensor, function: Callable[[Tensor], None]) -> None:
+    """Have `function` called with the gradient of f.
+
+    Where f was converted, it is called with that of f before: accelerate converts what a model returns, whose loss is made of
+    what was there before.
+    """
+    place = unconverted(f)
+    if place is None:
+        f.register_hook(function)
+        return
+    node, number = place
+
+    def before(gradients: tuple[Tensor | None, ...]) -> None:
+        gradient = gradients[number]
+        if gradient is not None:
+            function(gradient)
+
+    node.register_prehook(before)
 
 
 class Forward:

@@ -8,7 +8,6 @@ Hooks on modules register hooks on their outputs, which outlive in-place operati
 optimizer has stepped, and by nothing else: Lightning calls ``optimizer.step(closure)``, which runs the forward pass inside.
 """
 
-import contextlib
 import time
 import weakref
 from collections.abc import Callable
@@ -20,7 +19,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from bthcheck.watching.gradients import HALF, Forward, check_bias, graph_task, operation_of, sample_norms
+from bthcheck.watching.gradients import (
+    HALF,
+    Forward,
+    check_bias,
+    graph_task,
+    on_gradient,
+    operation_of,
+    sample_norms,
+    unconverted,
+)
 from bthcheck.watching.layers import (
     Pick,
     batched,
@@ -31,43 +39,11 @@ from bthcheck.watching.layers import (
     picked,
     summed_dimensions,
 )  # fmt: skip
+from bthcheck.watching.modules import Hook, InnerHook
 from bthcheck.watching.observed import Pass, Seen, Step
 
 _COMPARED = 16
 """The first steps, and then one in so many, at which is looked whether gradients were changed before the step."""
-
-
-class Hook:
-    """A hook on a module. A pickle or a copy of the module holds one in its place that does nothing, and needs no bthcheck."""
-
-    def __init__(self, function: Callable[..., Any], recorder: "Recorder") -> None:
-        self.function = function
-        self.recorder = recorder
-
-    def __call__(self, *args: Any) -> Any:
-        """Do it, behind what is compiled."""
-        if torch.compiler.is_compiling():
-            return self._apart(*args)
-        return self.function(*args)
-
-    @torch.compiler.disable
-    def _apart(self, *args: Any) -> Any:
-        self.recorder.compiled = True
-        return self.function(*args)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (contextlib.nullcontext(), "__exit__")
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return contextlib.nullcontext().__exit__
-
-
-class InnerHook(Hook):
-    """A hook within a model, which does nothing where that is compiled: it would break it into parts that round differently."""
-
-    def __call__(self, *args: Any) -> Any:
-        """Do it, but not within what is compiled."""
-        return None if torch.compiler.is_compiling() else self.function(*args)
 
 
 class Recorder:
@@ -100,6 +76,9 @@ class Recorder:
         self.epoch = float("nan")
         self.paused = False
         self.losses: list[Tensor | float] = []
+        self._last: Step | None = None
+        self._begun = self._turned = False
+        self._older = 0
         self.start = time.perf_counter()
         self._armed = wanted(1)
         self._ordered = False
@@ -143,9 +122,15 @@ class Recorder:
         self._handles.clear()
         self._candidates.clear()
 
-    def take(self) -> list[Step]:
-        """Hand over the steps recorded so far."""
-        steps, self.steps = self.steps, []
+    @property
+    def newest(self) -> Pass | None:
+        """The newest backward pass of the step under way."""
+        return self._pending[-1] if self._pending else None
+
+    def take(self, but: int = 0) -> list[Step]:
+        """Hand over the steps recorded so far, the last `but` of them excepted."""
+        count = max(len(self.steps) - but, 0)
+        steps, self.steps = self.steps[:count], self.steps[count:]
         passes = [one for step in steps for one in step.passes]
         self.seen.passes = max([self.seen.passes, *(len(step.passes) for step in steps)])
         self.seen.samples = max([self.seen.samples, *(len(one.slopes) for one in passes)])
@@ -154,9 +139,9 @@ class Recorder:
 
     def add_loss(self, loss: Tensor | float) -> None:
         """Give the loss of the step that is under way or, right after a step, of that one."""
-        last = self.steps[-1] if self.steps else None
-        if not self._pending and last is not None and last.number == self.count and not last.losses:
-            last.losses.append(loss)
+        if self.count and not self._begun:  # nothing has run since the last step, recorded or not
+            if self._last is not None and self._last.number == self.count:
+                self._last.losses.append(loss)
         elif self._armed:
             self.losses.append(loss)
 
@@ -244,8 +229,13 @@ class Recorder:
         self.seen.called = True
         if self.compiled and not self.by_bias and not self._closed:
             self._go_by_bias()
-        if self._closed or self.paused or not self._armed or not torch.is_grad_enabled():
+        if self._closed or self.paused or not torch.is_grad_enabled():
             self._ordered = self._ordered or bool(self.seen.executed)
+            return
+        self._begun = True
+        if self._turned:  # the first forward pass after a backward pass: losses so far are of what came before
+            self._turned, self._older = False, len(self.losses)
+        if not self._armed:
             return
         if forward is None:  # the layer did not run, or ran under no_grad until a checkpoint runs it again
             if graph_task() >= 0:
@@ -262,13 +252,11 @@ class Recorder:
             self.seen.f_operation = operation_of(f)
             self.seen.training = {module for module in self.names if module.training}
         if not self.steps and not self.seen.autocast:
-            self.seen.autocast = torch.is_autocast_enabled(f.device.type)
-        if (
-            forward.z is not None and forward.z() is f and f._version == forward.version
-        ):  # its hooks would run in the wrong order
-            forward.last = self.seen.last = True
+            self.seen.autocast = torch.is_autocast_enabled(f.device.type) or unconverted(f) is not None
+        if forward.z is not None and forward.z() is f and f._version == forward.version:
+            forward.last = self.seen.last = True  # hooks on z run before those on f
         else:
-            f.register_hook(partial(self._output_gradient, forward))
+            on_gradient(f, partial(self._output_gradient, forward))
 
     # Backward
 
@@ -281,6 +269,7 @@ class Recorder:
         forward.open = Pass(slopes.float() if slopes.dtype in HALF else slopes, fresh=self._fresh())
         forward.calls = 0
         self._reopened = forward
+        self._turned = True
         if self.by_bias:
             self._waiting.append(forward.open)
 
@@ -305,6 +294,7 @@ class Recorder:
         gradient = None if self._anchor is None else self._anchor.grad
         if gradient is None:
             self._pending.clear()
+            del self.losses[: self._older]
             self.seen.discarded += 1
             return False
         return False if gradient.is_sparse else torch.linalg.vector_norm(gradient.detach()) == 0
@@ -345,9 +335,10 @@ class Recorder:
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         del args, kwargs
         self.count += 1
+        self._begun = False
         passes, self._pending = self._pending, []
         self._reopened = None
-        if self._noting is not None and self._ordered:
+        if self._noting is not None and self._ordered and not self.by_bias:  # what is compiled would be so again
             self._keep_one()
         if self._armed:
             bias, before, after, gradient = self.bias, self._now, None, None
@@ -364,7 +355,8 @@ class Recorder:
                     time.perf_counter() - self.start, self.epoch, self.losses,
                 )
             )  # fmt: skip
-            self.losses = []
+            self.losses, self._older = [], 0
+            self._last = self.steps[-1]
         self.arm()
         self._stepped(self.count)
 

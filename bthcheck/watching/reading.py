@@ -133,23 +133,26 @@ def _gradient(facts: Situation) -> Iterator[_Reason]:
         yield DESCRIPTIVE, "f depends on the input by a way around the layer, of which its gradient knows nothing."
     if facts.calls > 1:
         yield DESCRIPTIVE, f"The layer is called {facts.calls} times a pass, and the gradients of all calls count together."
+    whole = "the norm of what it does to the whole input"
     if facts.outputs is not None and facts.outputs > 1:
-        yield (
-            ONE_SIDED,
-            (
-                f"f has {facts.outputs} outputs: the quotient is ‖J^T u‖, J the Jacobian of f with respect to z and u"
-                " the direction of"
-                " the loss, which is at most ‖J‖; from above it bounds nothing."
-            ),
+        text = (
+            f"f has {facts.outputs} outputs: the quotient is ‖J^T u‖, which is at most ‖J‖, with J the Jacobian of f with"
+            " respect to z and u the direction of the loss"
         )
-    if facts.kind == "convolution" or facts.kind == "other":
-        yield (
-            ONE_SIDED,
-            (
-                f"λ(x) ≤ σ_1 ‖g(x)‖ with σ_1 the norm of what {facts.layer!r} does to the whole input"
-                f"{', not of its kernel' if facts.kind == 'convolution' else ''}; no bound from below is known."
-            ),
-        )
+        if facts.kind == "identity" or (facts.inputs or 0) >= (facts.neurons or 1):
+            yield ONE_SIDED, f"{text}; σ_min times it is at most λ, and from above it bounds nothing."
+        else:
+            yield DESCRIPTIVE, f"{text}; with a first layer that is {_shape(facts)} it bounds λ on neither side."
+    elif facts.kind == "convolution":
+        yield ONE_SIDED, f"λ(x) ≤ σ_1 ‖g(x)‖ with σ_1 {whole}, not of its kernel; from below no bound is known."
+    elif facts.kind == "other":
+        yield ONE_SIDED, f"λ(x) ≤ σ_1 ‖g(x)‖ with σ_1 {whole}, if that is linear; from below no bound is known."
+
+
+def _shape(facts: Situation) -> str:
+    if facts.inputs is not None:
+        return f"wider than its input ({facts.neurons} > {facts.inputs})"
+    return "a convolution" if facts.kind == "convolution" else "not a matrix"
 
 
 def _sum(facts: Situation) -> Iterator[_Reason]:
@@ -217,7 +220,10 @@ def _movement(facts: Situation) -> Iterator[_Reason]:
         return
     if not facts.plain:
         momentum = " with momentum" if facts.optimizer == "SGD" else ""
-        yield DESCRIPTIVE, f"{facts.optimizer}{momentum} moves the bias by more than α times the gradient of the step."
+        yield (
+            DESCRIPTIVE,
+            f"{facts.optimizer}{momentum} moves the bias by something else than α times the gradient of the step.",
+        )
     if facts.decay:
         yield DESCRIPTIVE, f"A weight decay of {facts.decay:g} moves the bias, whatever the data."
     if facts.clipped:

@@ -140,8 +140,8 @@ def _gradients(steps: Sequence[Step], vectors: bool) -> tuple[Block, int]:
         sloping = good & (slopes > 0)  # where the loss is flat in f the quotient is 0/0
         numbers = np.bincount(of_step[sloping], minlength=count)
         block["gradient_norm_mean"] = np.bincount(of_step[sloping], ratio[sloping], count) / numbers
-    largest = np.full(count, -math.inf)
-    np.maximum.at(largest, of_step[sloping], ratio[sloping])
+        largest = np.full(count, -math.inf)
+        np.maximum.at(largest, of_step[sloping], ratio[sloping])
     block["gradient_norm_max"] = np.where(numbers > 0, largest, math.nan)
     block["samples"] = np.bincount(of_step[good], minlength=count)
     block["passes"] = np.bincount(owner[valid], minlength=count)
@@ -226,6 +226,11 @@ class Records:
         self.length += len(block["step"])
         while self.length > self.limit and self._thin():
             pass
+
+    def ending_with(self, step: int) -> Block | None:
+        """Return the newest block, if its last record is of this step."""
+        steps = self.blocks[-1]["step"] if self.blocks else np.zeros(0)
+        return self.blocks[-1] if len(steps) and steps[-1] == step else None
 
     def _thin(self) -> bool:
         self.every *= 2

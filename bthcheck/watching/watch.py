@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from bthcheck.checks import positive_int
 from bthcheck.figures.watched import watched as draw
 from bthcheck.watching import labelled, layers
-from bthcheck.watching.hooks import Hook, Recorder
+from bthcheck.watching.hooks import Recorder
 from bthcheck.watching.layers import Pick
+from bthcheck.watching.modules import Hook
 from bthcheck.watching.notebooks import notebook_display
 from bthcheck.watching.observed import Step
 from bthcheck.watching.probing import Probe
@@ -40,6 +41,7 @@ class Watch:
     def __init__(
         self, model: nn.Module, optimizer: Any, *, layer: str | None, output: Pick | None, probe: Any,
         every: int, probe_every: int | str, points: int, limit: int, log: Log | None,
+        process: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         inner = layers.unwrapped(model)
         trained = layers.inner_optimizer(optimizer)
@@ -67,7 +69,7 @@ class Watch:
         self._records = Records(limit, every)
         self._path, self._given = EpochPath(), Given()
         self._attrs = {"model": type(inner).__name__, "optimizer": type(trained).__name__}
-        self._rank, self._world = layers.process_of(model)
+        self._rank, self._world = process or layers.process_of(model)
         self._around: bool | None = None
         self._warned = False
         self._live: Any = None
@@ -190,12 +192,12 @@ class Watch:
         steps = self._recorder.steps
         if len(steps) >= self._block or (steps and time.monotonic() - self._fetched > _BLOCK_SECONDS):
             self._block = _block(steps[-1])
-            self._fetch()
+            self._fetch(but=1)  # whose loss may be marked after it
 
-    def _fetch(self) -> None:
-        """Take what the hooks kept from the device and make records of it."""
+    def _fetch(self, but: int = 0) -> None:
+        """Take what the hooks kept from the device, the last `but` steps excepted, and make records of it."""
         self._fetched = time.monotonic()
-        steps = self._recorder.take()
+        steps = self._recorder.take(but)
         if not steps:
             return
         block, discarded = reduced(steps, self._recorder.initial, self._path, vectors=True)
@@ -228,10 +230,13 @@ class Watch:
         if self._log is None:
             return
         names = [name for name, values in block.items() if values.ndim == 1 and name != "step"]
+        flush = getattr(self._log, "flush", None)
         try:
             for row, step in enumerate(block["step"].tolist()):
                 values = {name: float(block[name][row]) for name in names}
                 self._log({name: value for name, value in values.items() if not math.isnan(value)}, step)
+            if callable(flush):
+                flush()
         except Exception as error:
             self._log = None
             warnings.warn(f"bthcheck.watch: log failed, and is not called again: {type(error).__name__}: {error}", stacklevel=2)
@@ -277,9 +282,13 @@ class Watch:
     def _probe_now(self, step: int) -> None:
         if self._probe is None or not step:
             return
-        recorded = any(one.number == step for one in self._recorder.steps)
-        if recorded and step not in self._probed:
-            self._probed[step] = self._constants()
+        if any(one.number == step for one in self._recorder.steps):
+            if step not in self._probed:
+                self._probed[step] = self._constants()
+        elif (block := self._records.ending_with(step)) and math.isnan(block["lipschitz_mean"][-1]):  # already fetched
+            found = self._constants()
+            block["lipschitz_mean"][-1], block["lipschitz_max"][-1] = found.mean(), found.max()
+            block["lipschitz"][-1] = found[: self._points]
 
     def _finish(self, probe: bool) -> None:
         if not self.attached:
@@ -354,7 +363,8 @@ def watch(
         after the last
     points : how many points of the probe, its first, have their constants recorded one by one
     limit : how many records are kept before every second is dropped, which is said
-    log : called with (quantity → value, step) for every record when it is fetched, which is every few seconds
+    log : called with (quantity → value, step) for every record when it is fetched, which is every few seconds; if it has a
+        method ``flush``, that is called after every such block. `bthcheck.watching.logs` has ready-made ones
 
     Raises
     ------

@@ -127,7 +127,7 @@ def test_provenance_names_the_files_as_they_are():
         ("mnist", (3, 6), "embedded", "classes must be"),
         ("mnist", "36", "embedded", "classes must be"),
         ("mnist", ("3", "7"), "embedded", "has the classes '3' and '6', got '3' and '7'; other classes need source='full'"),
-        ("mnist", ("3", "6"), "web", "source must be one of 'embedded', 'full', got 'web'"),
+        ("mnist", ("3", "6"), "web", "source must be one of 'embedded', 'full' or the name of a file that ends in"),
     ],
 )
 def test_what_there_is_not_is_refused_in_one_sentence(dataset, classes, source, message):

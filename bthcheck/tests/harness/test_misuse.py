@@ -2,10 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from bthcheck.harness.claims import Claim
 from bthcheck.harness.worker import refusal
+from bthcheck.tests.datasets.test_archives import arrays
 from bthcheck.tests.harness.samples import CLAIMS, CONFTEST, ONE, TRAINED
 
 
@@ -37,6 +39,14 @@ def test_a_claim_about_an_impossible_experiment_is_an_error(claims):
     assert "windows must divide the 100 training points, got 7" in outcome.text
 
 
+SMALL_CIFAR = """
+    from bthcheck.experiments import CORRUPTED_CIFAR_SMALL
+    from bthcheck.networks import CNN
+    from bthcheck.tasks import CorruptedImages
+
+    task, network = CorruptedImages(train=6, test=4, source="full"), CNN(channels=(2, 2), hidden=2)
+    train(CORRUPTED_CIFAR_SMALL.replace(task=task, network=network, levels=(0.0, 0.5), seeds=(0,), epochs=1))
+"""
 TRACEBACK = r"\.py:\d+: (in |\w+Error)"
 CIFAR = """
 from bthcheck import claim
@@ -47,6 +57,38 @@ from bthcheck.experiments import CORRUPTED_CIFAR
 def test_cifar(train, evidence):
     train(CORRUPTED_CIFAR)
 """
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.npz", r"the images \S+none\.npz cannot be read: No such file"),
+        ("images.zip", r"--data-file must be a file that ends in \.npz, got 'images\.zip'"),
+        ("empty.npz", r"the images \S+empty\.npz are no archive of plain arrays"),
+        ("few.npz", r"train must be at most 12 images, half of each class, got 10000 from \S+few\.npz"),
+    ],
+)
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_a_data_file_is_looked_at_before_any_claim_runs(claims, name, message, workers):
+    (claims.folder / "empty.npz").write_bytes(b"")
+    np.savez(claims.folder / "few.npz", **arrays(shape=(32, 32, 3)))
+    profile = "paper" if name == "few.npz" else "laptop"
+    outcome = claims(ONE, "--profile", profile, "--data-file", name, *workers)
+    assert outcome.code == 4, outcome.text
+    assert re.search(message, outcome.text)
+    assert "Traceback" not in outcome.text
+    assert "passed" not in outcome.text
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_a_data_file_is_what_claims_train_on(claims, workers):
+    np.savez(claims.folder / "images.npz", **arrays(shape=(32, 32, 3)))
+    small = CIFAR.replace("    train(CORRUPTED_CIFAR)", SMALL_CIFAR)
+    outcome = claims(small, "--data-file", "images.npz", *workers)
+    assert outcome.statuses == {"CIFAR": "error"}  # it presents no evidence
+    (experiment,) = outcome.records["experiments"]
+    assert experiment["configuration"]["task"]["source"].endswith("images.npz")
+    assert "2 trained" in outcome.text
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")])

@@ -6,11 +6,11 @@ from torch.utils.checkpoint import checkpoint
 
 
 def mlp():
-    return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 4))
 
 
 def in_place():
-    return nn.Sequential(nn.Linear(12, 16), nn.ReLU(inplace=True), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(12, 12), nn.ReLU(inplace=True), nn.Linear(12, 4))
 
 
 def cnn():
@@ -20,11 +20,11 @@ def cnn():
 
 
 def batch_norm():
-    return nn.Sequential(nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(12, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 4))
 
 
 def batch_norm_first():
-    return nn.Sequential(nn.BatchNorm1d(12), nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 4))
+    return nn.Sequential(nn.BatchNorm1d(12), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 4))
 
 
 def folded():
@@ -35,18 +35,18 @@ def folded():
 
 
 def layer_norm():
-    return nn.Sequential(nn.Linear(12, 16), nn.LayerNorm(16), nn.GELU(), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(12, 12), nn.LayerNorm(12), nn.GELU(), nn.Linear(12, 4))
 
 
 def dropout():
-    return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Dropout(0.5), nn.Linear(12, 4))
 
 
 def deep():
     """What a compiler fuses, and a Dropout that it draws for."""
     return nn.Sequential(
         nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 8, 2, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 2),
-        nn.GELU(), nn.Flatten(), nn.LayerNorm(32), nn.Linear(32, 16), nn.Tanh(), nn.Dropout(0.2), nn.Linear(16, 4),
+        nn.GELU(), nn.Flatten(), nn.LayerNorm(32), nn.Linear(32, 12), nn.Tanh(), nn.Dropout(0.2), nn.Linear(12, 4),
     )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def frozen():
 
 
 def spectral():
-    return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(12, 16)), nn.ReLU(), nn.Linear(16, 4))
+    return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(12, 12)), nn.ReLU(), nn.Linear(12, 4))
 
 
 class Residual(nn.Module):
@@ -108,8 +108,8 @@ class Checkpointed(nn.Module):
 
     def __init__(self, reentrant):
         super().__init__()
-        self.first = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Dropout(0.5))
-        self.head = nn.Linear(16, 4)
+        self.first = nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Dropout(0.5))
+        self.head = nn.Linear(12, 4)
         self.reentrant = reentrant
 
     def forward(self, x):

@@ -260,6 +260,7 @@ class Case:
 
 MANY = {"phi": ("one-sided", "cancel"), "gradient_norm": ("one-sided", "4 outputs")}
 MOVES = "bias"
+SHARED = {"phi": ("descriptive", "many positions"), "gradient_norm": ("descriptive", "neither side")}
 COMPILED = {"gradient_norm": ("nothing", "The model is compiled")}
 CASES = {
     "plain": Case(mlp, says={**MANY, MOVES: ("descriptive", "batches")}),
@@ -281,7 +282,7 @@ CASES = {
     "autocast, convolution": Case(cnn, loop=autocast, notes="autocast"),
     "scaler": Case(mlp, loop=scaled, records=-1, discarded=None, notes="skipped by a scaler"),
     "scaler, fused AdamW": Case(mlp, fused, scaled, records=-1, discarded=None, notes="skipped by a scaler"),
-    "convolution": Case(cnn, momentum, says={"phi": ("one-sided", "many positions"), "gradient_norm": ("one-sided", "kernel")}),
+    "convolution": Case(cnn, momentum, says=SHARED),
     "BatchNorm behind": Case(batch_norm, says={"phi": ("descriptive", "depend on all of its batch")}),
     "BatchNorm before": Case(batch_norm_first, says={"gradient_norm": ("descriptive", "before the first layer")}),
     "BatchNorm with the bias": Case(folded, says={"gradient_norm": ("descriptive", "that of a batch normalisation, '2'")}),

@@ -87,7 +87,7 @@ def test_phi_without_a_bias_is_that_of_one_there_would_be():
     torch.manual_seed(1)
     biased = situations.mlp().double()
     nn.init.zeros_(biased[0].bias)
-    model = nn.Sequential(nn.Linear(12, 16, bias=False), nn.ReLU(), nn.Linear(16, 4)).double()
+    model = nn.Sequential(nn.Linear(12, 12, bias=False), nn.ReLU(), nn.Linear(12, 4)).double()
     model.load_state_dict({name: value for name, value in biased.state_dict().items() if name != "0.bias"})
     found = []
     for one in (biased, model):

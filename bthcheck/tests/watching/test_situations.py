@@ -118,3 +118,22 @@ def test_phi_of_a_compiled_model_is_that_of_the_model(name):
     assert w.dataset().attrs["layer"] == other.dataset().attrs["layer"]
     for quantity in ("phi", "update", "samples", "passes"):
         np.testing.assert_allclose(w.dataset()[quantity], other.dataset()[quantity], rtol=1e-5, err_msg=quantity)
+
+
+def test_nothing_breaks_what_is_compiled():
+    """The forward pass is one program, watched or not."""
+    programs = []
+
+    def counting(module, _inputs):
+        programs.append(sum(node.op == "call_function" for node in module.graph.nodes))
+        return module.forward
+
+    def loop(model, optimizer, mark):
+        plain(torch.compile(model, backend=counting), optimizer, mark)
+
+    case = dataclasses.replace(CASES["torch.compile, convolution"], loop=loop)
+    run(case)
+    alone, programs[:] = list(programs), []
+    run(case, bthcheck.watch)
+    assert alone == programs
+    assert len(alone) == 1

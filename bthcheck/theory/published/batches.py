@@ -22,11 +22,11 @@ def first_of_batch(run: Run, steps: int) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the run is no regression, was to be trained with Dropout, or has fewer steps.
+        If the run is no regression, was to be trained with Dropout or by another optimizer than plain SGD, or has fewer steps.
     """
     setting, training, network, data = run.setting, run.setting.training, run.network(), run.data()
-    if network.sigmoid or training.dropout:
-        raise ValueError("minibatches are looked at in regression without dropout")
+    if network.sigmoid or training.dropout or not training.plain:
+        raise ValueError("minibatches are looked at in regression without dropout, by plain SGD")
     if steps > setting.steps:
         raise ValueError(f"steps must be at most the {setting.steps} steps of the experiment, got {steps}")
     x, y = data.x_train.to(run.dtype), data.y_train.to(run.dtype)

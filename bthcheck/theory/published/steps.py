@@ -7,6 +7,7 @@ import xarray as xr
 
 from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import Experiment
+from bthcheck.protocols import sizes
 from bthcheck.training import fused
 from bthcheck.training.runs import Run, flat_parameters
 
@@ -29,10 +30,10 @@ def next_steps(runs: xr.Dataset, epochs: int) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the runs were trained in minibatches or windows or with Dropout.
+        If the runs were trained in minibatches or windows, with Dropout, or by another optimizer than plain SGD.
     """
     experiment, level = runs.bthcheck.experiment, runs.attrs["level"]
-    training, points = experiment.training, experiment.task.train
+    training, points = experiment.training, sizes(experiment.task).train
     _check(experiment, windows=1)
     longer = experiment.replace(epochs=training.epochs + epochs)
     levels, seeds = runs[level].values.tolist(), runs.seed.values.tolist()
@@ -64,10 +65,10 @@ def single_steps(runs: xr.Dataset) -> xr.Dataset:
         If the runs were trained otherwise.
     """
     experiment = runs.bthcheck.experiment
-    _check(experiment, windows=experiment.task.train)
+    _check(experiment, windows=sizes(experiment.task).train)
     factor = experiment.training.loss_factor
     loss = runs.train_loss / factor
-    regression = experiment.task.output == "identity"
+    regression = experiment.at(experiment.levels[0]).network.output == "identity"
     slope = (2 * loss) ** 0.5 if regression else np.exp(loss)  # the loss is |f − y|²/2, or −log|1 − y − f|
     variables = {"phi": runs.trajectory_length, "epsilon": factor * slope}
     table = xr.Dataset({name: values.drop_vars("epoch") for name, values in variables.items()})
@@ -81,11 +82,13 @@ def _check(experiment: Experiment, windows: int) -> None:
             f"steps are followed of runs with batch_size=1, windows={windows} and dropout=0,"
             f" got {training.batch_size}, {training.windows} and {training.dropout:g}"
         )
+    if not training.plain:
+        raise ValueError(f"steps are followed of runs of plain SGD, got {training.departures()}")
 
 
 def _attrs(experiment: Experiment) -> dict[str, Any]:
     return {
-        "level": experiment.vary, "epoch_steps": experiment.task.train, "loss_factor": experiment.training.loss_factor,
+        "level": experiment.vary, "epoch_steps": sizes(experiment.task).train, "loss_factor": experiment.training.loss_factor,
     }  # fmt: skip
 
 

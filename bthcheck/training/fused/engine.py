@@ -24,9 +24,21 @@ DEVICES = ("cpu",)
 def unsupported(run: Run) -> str | None:
     """Return why this engine cannot train `run`, or None if it can."""
     network = run.setting.network
-    if not isinstance(network, (MLP, CNN)):
-        return f"engine 'fused' trains networks of type MLP or CNN, got {type(network).__name__}; use engine='stacked'"
+    if type(network) not in (MLP, CNN):
+        name = type(network).__name__
+        return f"engine 'fused' trains networks of type MLP or CNN, got {name}; use engine='stacked' or 'reference'"
+    if not run.setting.training.plain:
+        return f"engine 'fused' trains with plain SGD, got {run.setting.training.departures()}; use engine='stacked'"
     return None
+
+
+def _packed(run: Run, network: Network) -> Packed:
+    """Pack a network of this run, or raise ``ValueError`` if this engine cannot train it."""
+    description = run.setting.network
+    reason = unsupported(run)
+    if reason or not isinstance(description, (MLP, CNN)):
+        raise ValueError(reason)
+    return Packed(network, description, run.setting.training.loss_factor)
 
 
 def _interruptibly(loop: Callable[..., None], *arguments: Any) -> None:
@@ -42,13 +54,13 @@ def _interruptibly(loop: Callable[..., None], *arguments: Any) -> None:
 
 @neutral()
 def train(run: Run, device: str = "cpu") -> RunResult:
-    """Train one run and return its epoch statistics."""
+    """Train one run and return its epoch statistics; raise ``ValueError`` if this engine cannot."""
     del device
     start = time.perf_counter()
     stop = interrupt.current()
     training = run.setting.training
     network = run.network()
-    packed = Packed(network, run.setting.network, run.setting.training.loss_factor)
+    packed = _packed(run, network)
     table = np.full((training.rows, len(STATISTICS)), np.nan)
     x_train, y_train, x_test, y_test = points_of(run)
     loops.train(
@@ -71,9 +83,9 @@ def train(run: Run, device: str = "cpu") -> RunResult:
 def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train for `steps` steps and return every one of them; see `bthcheck.training.engines.trace` for the arrays."""
     del device
-    training, points = run.setting.training, run.setting.task.train
+    training, points = run.setting.training, run.setting.sizes.train
     stop = interrupt.current()
-    packed = Packed(run.network(), run.setting.network, run.setting.training.loss_factor)
+    packed = _packed(run, run.network())
     x_train, y_train, _, _ = points_of(run)
     order, kept = run.order(), run.kept()
     row = order.shape[1]
@@ -119,7 +131,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarr
     """
     network = run.network()
     load_parameters(network, parameters)
-    packed = Packed(network, run.setting.network, run.setting.training.loss_factor)
+    packed = _packed(run, network)
     x_train, y_train, _, _ = points_of(run)
     steps = len(visits)
     arrays = {

@@ -14,14 +14,19 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 
 from bthcheck.ambient import neutral
+from bthcheck.networks import Network
+from bthcheck.protocols import is_own
 from bthcheck.training.memory import halving, room
-from bthcheck.training.runs import Run, RunResult
+from bthcheck.training.optimizers import moments
+from bthcheck.training.runs import Run, RunResult, state_size
 from bthcheck.training.stacked import steps
 from bthcheck.training.stacked.graphs import program
-from bthcheck.training.stacked.layers import entries_a_point
-from bthcheck.training.stacked.state import Stack, State, same_points
+from bthcheck.training.stacked.layers import batched, entries_a_point
+from bthcheck.training.stacked.state import Stack, State, points_of, same_points
+from bthcheck.training.stacked.whole import WholeStack, numbers_held, refusal
 from bthcheck.training.statistics import STATISTICS, mark_divergence
 
 NAME = "stacked"
@@ -29,8 +34,16 @@ DEVICES = ("cpu", "cuda")
 
 
 def unsupported(run: Run) -> str | None:
-    """Return why this engine cannot train `run`; it can train any."""
-    del run
+    """Return why this engine cannot train `run`, or None if it can."""
+    if not is_own(run.setting.network):
+        return None
+    module = run.module()
+    if not isinstance(module, Network):
+        return refusal(run)
+    try:
+        batched(module, [parameter[None] for parameter in module.parameters()])
+    except TypeError as error:
+        return f"{error}; use engine='reference'"
     return None
 
 
@@ -39,13 +52,15 @@ def shard_size(runs: Sequence[Run], device: str) -> int:
     """Return how many of `runs`, which are alike, fit into memory side by side; see `bthcheck.training.memory.room`."""
     run = runs[0]
     setting = run.setting
-    training, task = setting.training, setting.task
-    network = run.network()
+    training, task = setting.training, setting.sizes
+    network = run.module()
     size = run.dtype.itemsize
     points = (task.train + task.test) * task.inputs * size
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    step = training.batch_size * entries_a_point(network)
+    parameters = state_size(network)
+    step = training.batch_size * _entries(network, run)
     held = 2 * parameters + step + task.train + task.test  # twice: once more while they are put together or read back
+    if not training.plain or not isinstance(network, Network):
+        held += (2 + moments(training)) * parameters  # gradients and directions
     each = size * held + 8 * (len(STATISTICS) * training.rows + 2 * task.train) + 4 * training.epochs * task.train
     if training.dropout:
         each += task.train * run.neurons // training.windows
@@ -66,13 +81,14 @@ def train(runs: Sequence[Run], device: str = "cpu") -> list[RunResult]:
     Raises
     ------
     ValueError
-        If the runs differ in architecture, number of points, batch size, number of epochs, type or loss factor.
+        If the runs differ in architecture, number of points, batch size, number of epochs, type, loss factor or optimizer.
     MemoryError
         If not even one run fits into the memory of the GPU.
     """
     if len({shape(run) for run in runs}) != 1:
         raise ValueError(
-            "runs that are trained as one stack must agree in architecture, points, batch size, epochs, type and loss"
+            "runs that are trained as one stack must agree in architecture, points, batch size, epochs, type, loss and"
+            " optimizer"
         )
     return halving(lambda part: _train(part, device), runs, device)
 
@@ -83,34 +99,48 @@ def shape(run: Run) -> tuple[object, ...]:
     training = setting.training
     return (
         setting.network,
-        setting.task.train,
-        setting.task.test,
+        *setting.sizes,
         training.batch_size,
         training.rows,
         training.dtype,
         training.dropout,
         training.loss_factor,
+        (training.optimizer, training.momentum, training.weight_decay, training.betas, training.eps, training.clip),
     )
 
 
-@torch.inference_mode()
+def _entries(network: nn.Module, run: Run) -> int:
+    """Return how many numbers a pass holds for one point of one run."""
+    if isinstance(network, Network):
+        return entries_a_point(network)
+    return numbers_held(network, run.data().x_train[:1].to(run.dtype))
+
+
 def _train(runs: Sequence[Run], device: str) -> list[RunResult]:
+    split = not is_own(runs[0].setting.network) or isinstance(runs[0].module(), Network)
+    with torch.inference_mode() if split else torch.no_grad():  # in inference mode ``torch.func`` takes no gradients
+        return _train_on(runs, device, split)
+
+
+def _train_on(runs: Sequence[Run], device: str, split: bool) -> list[RunResult]:
     if torch.device(device).type == "cuda":
         with torch.cuda.device(device):
-            return _train_here(runs, device)
-    return _train_here(runs, device)
+            return _train_here(runs, device, split)
+    return _train_here(runs, device, split)
 
 
-def _train_here(runs: Sequence[Run], device: str) -> list[RunResult]:
+def _train_here(runs: Sequence[Run], device: str, split: bool) -> list[RunResult]:
     start = time.perf_counter()
     training = runs[0].setting.training
-    stack = Stack.build(runs, device)
+    stack: Stack | WholeStack = Stack.build(runs, device) if split else _whole(runs, device)
     state = State.build(stack, runs, device)
     full, last = divmod(state.order.shape[1], training.batch_size)
     parts = [(partial(steps.step, stack, state, training.batch_size), full)]
     if last:
         parts.append((partial(steps.step, stack, state, last), 1))
     make_steps = program(parts, partial(steps.rehearse, stack, state), device)
+    if stack.optimizer is not None:
+        stack.optimizer.reset()  # which remembers rehearsals
     table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
     for epoch, (tested, probed) in enumerate(zip(training.tested(), training.probed(), strict=True)):
         state.begin(stack, epoch)
@@ -126,3 +156,7 @@ def _train_here(runs: Sequence[Run], device: str) -> list[RunResult]:
         statistics = {name: np.ascontiguousarray(row) for name, row in zip(STATISTICS, values, strict=True)}
         results.append(RunResult(statistics, vector.copy(), mark_divergence(statistics, training.tested()), seconds))
     return results
+
+
+def _whole(runs: Sequence[Run], device: str) -> WholeStack:
+    return WholeStack.build(runs, device, [tensor.to(device) for tensor in points_of(runs)])

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bthcheck.training.optimizers import Optimizer, optimizer_of
 from bthcheck.training.runs import Run
 from bthcheck.training.stacked.layers import FirstLayer, Layer, batched, entries_a_point
+from bthcheck.training.stacked.losses import steepness
+from bthcheck.training.stacked.whole import WholeStack
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class Stack:
     sigmoid : whether the output is one
     factor : what the loss is multiplied with, `Training.loss_factor`
     parameters : those of all runs in the order of ``Network.parameters()``, (R, …) each; `first` and `rest` work on them
+    optimizer : None for plain SGD, whose steps the layers make themselves
+    gradients : memory for those of all parameters where there is an optimizer, else empty
+    gathering : layers whose parameters are `gradients`, changed in the place of `first` and `rest`; None for plain SGD
     x_train, x_test : (1, m, n), (1, k, n) if all runs have the same points, else (R, m, n), (R, k, n)
     y_train, y_test : (R, m), (R, k)
     entries : numbers that a pass holds for one point of one run
@@ -29,6 +35,9 @@ class Stack:
     parameters: list[Tensor]
     first: FirstLayer
     rest: list[Layer]
+    optimizer: Optimizer | None
+    gradients: list[Tensor]
+    gathering: tuple[FirstLayer, list[Layer]] | None
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
@@ -44,10 +53,21 @@ class Stack:
             for group in zip(*(network.parameters() for network in networks), strict=True)
         ]
         first, rest = batched(networks[0], parameters)
-        x_train, y_train, x_test, y_test = (tensor.to(device) for tensor in _points(runs))
+        optimizer = optimizer_of(runs[0].setting.training, parameters)
+        gradients = [] if optimizer is None else [torch.zeros_like(parameter) for parameter in parameters]
+        gathering = None if optimizer is None else batched(networks[0], gradients)
+        x_train, y_train, x_test, y_test = (tensor.to(device) for tensor in points_of(runs))
         entries = entries_a_point(networks[0])
         factor = runs[0].setting.training.loss_factor
-        return cls(networks[0].sigmoid, factor, parameters, first, rest, x_train, y_train, x_test, y_test, entries)
+        return cls(
+            networks[0].sigmoid, factor, parameters, first, rest, optimizer, gradients, gathering, x_train, y_train, x_test,
+            y_test, entries,
+        )  # fmt: skip
+
+    @property
+    def bias(self) -> Tensor:
+        """b_1 of all runs, (R, n_1), the tensor that is trained."""
+        return self.first.bias
 
     def forward(self, x: Tensor) -> tuple[Tensor, Any, list[Any]]:
         """Return s (R, B) at points (R, B, n) or (1, B, n), and what the layers saved."""
@@ -60,10 +80,10 @@ class Stack:
 
     def slope(self, logit: Tensor) -> Tensor:
         """∂f/∂s, of the shape of `logit`; σ(s)σ(−s) does not cancel where a probability is near 1."""
-        return logit.sigmoid() * (-logit).sigmoid() if self.sigmoid else torch.ones_like(logit)
+        return steepness(self.sigmoid, logit)
 
 
-def _points(runs: Sequence[Run]) -> list[Tensor]:
+def points_of(runs: Sequence[Run]) -> list[Tensor]:
     """Return x_train, y_train, x_test, y_test as `Stack` keeps them: images, which all runs share, are stored once."""
     dtype = runs[0].dtype
     data = [runs[0].data()]
@@ -122,10 +142,10 @@ class State:
     errors: Tensor
 
     @classmethod
-    def build(cls, stack: Stack, runs: Sequence[Run], device: str) -> "State":
+    def build(cls, stack: Stack | WholeStack, runs: Sequence[Run], device: str) -> "State":
         """Draw the orders of all runs; every other tensor waits for `begin`."""
         count, points = stack.y_train.shape
-        bias = stack.first.bias
+        bias = stack.bias
         rates = torch.tensor([run.setting.training.learning_rates() for run in runs], dtype=torch.float64, device=device)
         sums = [torch.zeros(count, dtype=torch.float64, device=device) for _ in range(7)]
         orders = torch.stack([torch.from_numpy(run.order()) for run in runs]).to(device)
@@ -147,13 +167,13 @@ class State:
             loss=sums[5], errors=sums[6],
         )  # fmt: skip
 
-    def begin(self, stack: Stack, epoch: int) -> None:
+    def begin(self, stack: Stack | WholeStack, epoch: int) -> None:
         """Set everything as it is before the first step of an epoch."""
         self.order.copy_(self.orders[:, epoch])
         if self.packed is not None and self.kept is not None:
             self.kept.copy_(torch.from_numpy(np.unpackbits(self.packed[:, epoch], axis=-1, count=self.kept.shape[2])))
         torch.arange(len(self.position), out=self.position)
         self.rate.copy_(self.rates[:, epoch, None])
-        self.reference.copy_(stack.first.bias)
+        self.reference.copy_(stack.bias)
         for total in (self.shift, self.spread, self.length, self.largest, self.path, self.published, self.loss, self.errors):
             total.zero_()
