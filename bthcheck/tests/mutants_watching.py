@@ -20,8 +20,8 @@ MUTANTS_OF_WATCHING = [
     ),
     Mutant(
         "phi", "slope of the loss with a sign", HOOKS,
-        "slopes = gradient.abs() if gradient.ndim == 1 else _norm(gradient)",
-        "slopes = gradient if gradient.ndim == 1 else _norm(gradient)",
+        "slopes = gradient.abs() if gradient.ndim == 1 else sample_norms(gradient)",
+        "slopes = gradient if gradient.ndim == 1 else sample_norms(gradient)",
         (AGREES, f"{EPOCHS}[16-MLP]"),
     ),
     Mutant(
@@ -109,7 +109,7 @@ MUTANTS_OF_WATCHING = [
         (f"{SAME}[frozen first layer-]",),
     ),
     Mutant(
-        "hooks", "a compiled model broken in two", HOOKS,
+        "hooks", "a compiled model broken in two", "watching/modules.py",
         "return None if torch.compiler.is_compiling() else self.function(*args)",
         "return super().__call__(*args)",
         ("watching/test_situations.py::test_nothing_breaks_what_is_compiled",),
