@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class MachineCode(caching._Cache):  # Numba's interface; it has no public one
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a program that was compiled just now, if it can be."""
         path = self.path(sig, data.codegen)
-        if path is None or data.library.has_dynamic_globals or any(not lifted.can_cache for lifted in data.lifted):
+        bound = attrgetter("library.has_dynamic_globals")(data)  # to addresses of this process
+        if path is None or bound or any(not lifted.can_cache for lifted in data.lifted):
             return
         payload = serialize.dumps(data._reduce())
         try:
