@@ -121,6 +121,12 @@ MUTANTS_OF_WATCHING = [
         (f"{COMPILED}[torch.compile, two passes, one loss]",),
     ),
     Mutant(
+        "phi", "slopes of a compiled model's backward pass to its input", HOOKS,
+        "            self._waiting.clear()",
+        "            pass",
+        (f"{COMPILED}[torch.compile, gradient of the input]", f"{SAME}[torch.compile, gradient of the input-]"),
+    ),
+    Mutant(
         "hooks", "left behind", HOOKS,
         "            handle.remove()\n        self._handles.clear()",
         "            pass\n        self._handles.clear()",

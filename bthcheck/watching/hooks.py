@@ -217,7 +217,6 @@ class Recorder:
             check_bias(module, z, self.names[module])
         frozen = not z.requires_grad
         if frozen:  # nothing so far is trained: the gradient of the rest is asked for, as far as this layer
-            self.seen.frozen = True
             z = z.detach().requires_grad_().clone()
         forward.z, forward.version = weakref.ref(z), z._version
         z.register_hook(partial(self._layer_gradient, forward, module))
@@ -266,6 +265,8 @@ class Recorder:
         gradient = gradient.detach()
         gradient = gradient.reshape(1, -1) if gradient.ndim == 0 or forward.alone else gradient
         slopes = gradient.abs() if gradient.ndim == 1 else sample_norms(gradient)
+        if graph_task() != self._task:  # no gradient of the bias was asked for in the backward pass before
+            self._waiting.clear()
         forward.open = Pass(slopes.float() if slopes.dtype in HALF else slopes, fresh=self._fresh())
         forward.calls = 0
         self._reopened = forward

@@ -58,7 +58,6 @@ class Seen:
     f_operation : name of the operation that f came out of
     z_shape : shape of the first layer's output
     autocast : whether a forward pass ran under autocast
-    frozen : whether the gradient had to be made to reach the layer, because nothing before or in it is trained
     calls : largest number of calls of the layer in one pass
     samples, passes : largest numbers of samples a pass, and of passes a step
     discarded : windows of backward passes after which the gradients were set to zero without a step
@@ -76,7 +75,6 @@ class Seen:
     f_operation: str = ""
     z_shape: tuple[int, ...] | None = None
     autocast: bool = False
-    frozen: bool = False
     calls: int = 0
     samples: int = 0
     passes: int = 0

@@ -41,7 +41,6 @@ class Situation:
     clipped : whether what reached the optimizer was less than the gradient of the passes; None where that cannot be told
     autocast, compiled : mixed precision, torch.compile
     processes : of a distributed training
-    steps : recorded
     probed : points of the probe
     """
 
@@ -75,7 +74,6 @@ class Situation:
     autocast: bool = False
     compiled: bool = False
     processes: int = 1
-    steps: int = 1
     probed: int = 0
 
 
@@ -110,7 +108,7 @@ class Given:
         return self.odd if scaled else self.least < 0.99
 
 
-def situation(recorder: Recorder, given: Given, *, around: bool | None, processes: int, steps: int, probed: int) -> Situation:
+def situation(recorder: Recorder, given: Given, *, around: bool | None, processes: int, probed: int) -> Situation:
     """Gather the facts."""
     model, layer, seen, group = recorder.model, recorder.layer, recorder.seen, recorder.group
     if layer is None:
@@ -155,7 +153,6 @@ def situation(recorder: Recorder, given: Given, *, around: bool | None, processe
         autocast=seen.autocast,
         compiled=recorder.by_bias,
         processes=processes,
-        steps=steps,
         probed=probed,
     )
 

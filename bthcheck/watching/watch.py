@@ -157,7 +157,7 @@ class Watch:
         self._fetch()
         facts = situation(
             self._recorder, self._given, around=self._around, processes=self._world,
-            steps=self._records.length, probed=0 if self._probe is None else self._probe.size,
+            probed=0 if self._probe is None else self._probe.size,
         )  # fmt: skip
         return reading(facts)
 

@@ -40,13 +40,54 @@ def batches(count=STEPS, size=8, dtype=torch.float32):
         yield x.to(dtype), torch.randint(0, 4, (size,), generator=generator)
 
 
-def plain(model, optimizer, mark):
+def plain(model, optimizer, mark, loss_of=None, before=lambda: None, after=lambda: None):
+    """A loop as it is in every tutorial, with what comes before and after a step of the optimizer."""
     for x, y in batches():
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
+        loss = nn.functional.cross_entropy(model(x), y) if loss_of is None else loss_of(x, y)
         loss.backward()
         mark(loss)
+        before()
         optimizer.step()
+        after()
+
+
+def clipped(model, optimizer, mark):
+    plain(model, optimizer, mark, before=lambda: nn.utils.clip_grad_norm_(model.parameters(), 0.01))
+
+
+def scheduled(model, optimizer, mark):
+    plain(model, optimizer, mark, after=torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5).step)
+
+
+def autocast(model, optimizer, mark):
+    def loss_of(x, y):
+        with torch.autocast("cpu", torch.bfloat16):
+            return nn.functional.cross_entropy(model(x), y)
+
+    plain(model, optimizer, mark, loss_of)
+
+
+def twice(model, optimizer, mark):
+    """Two forward passes in one loss."""
+
+    def loss_of(x, y):
+        return nn.functional.cross_entropy(model(x), y) + nn.functional.cross_entropy(model(x.flip(0)), y)
+
+    plain(model, optimizer, mark, loss_of)
+
+
+def by_name(model, optimizer, mark):
+    plain(model, optimizer, mark, lambda x, y: model(x, y=y)["loss"])
+
+
+def probability(model, optimizer, mark):
+    plain(model, optimizer, mark, lambda x, y: nn.functional.nll_loss(model(x).log(), y))
+
+
+def one_by_one(model, optimizer, mark):
+    """Points without a dimension for samples."""
+    plain(model, optimizer, mark, lambda x, y: nn.functional.cross_entropy(model(x[0])[None], y[:1]))
 
 
 def evaluated(model, optimizer, mark):
@@ -80,37 +121,6 @@ def accumulated_in_place(model, optimizer, mark):
     accumulated(model, optimizer, mark, to_none=False)
 
 
-def clipped(model, optimizer, mark):
-    for x, y in batches():
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        mark(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
-        optimizer.step()
-
-
-def scheduled(model, optimizer, mark):
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
-    for x, y in batches():
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        mark(loss)
-        optimizer.step()
-        scheduler.step()
-
-
-def autocast(model, optimizer, mark):
-    for x, y in batches():
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        mark(loss)
-        optimizer.step()
-
-
 def scaled(model, optimizer, mark):
     """Mixed precision with a scaler, whose first factors are too large for half precision: steps are skipped."""
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20)
@@ -137,25 +147,6 @@ def closure(model, optimizer, mark):
         mark(optimizer.step(run))
 
 
-def twice(model, optimizer, mark):
-    """Two forward passes in one loss."""
-    for x, y in batches():
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y) + nn.functional.cross_entropy(model(x.flip(0)), y)
-        loss.backward()
-        mark(loss)
-        optimizer.step()
-
-
-def by_name(model, optimizer, mark):
-    for x, y in batches():
-        optimizer.zero_grad()
-        loss = model(x, y=y)["loss"]
-        loss.backward()
-        mark(loss)
-        optimizer.step()
-
-
 def compiled(model, optimizer, mark):
     plain(torch.compile(model, backend="aot_eager"), optimizer, mark)
 
@@ -167,6 +158,18 @@ def compiled_in_place(model, optimizer, mark):
 
 def compiled_twice(model, optimizer, mark):
     twice(torch.compile(model, backend="aot_eager"), optimizer, mark)
+
+
+def compiled_penalised(model, optimizer, mark):
+    """A backward pass to the input alone, in which the bias has no part, before the one of the step."""
+    program = torch.compile(model, backend="aot_eager")
+    for x, y in batches():
+        optimizer.zero_grad()
+        torch.autograd.grad(nn.functional.cross_entropy(program(x.requires_grad_()), y), x)
+        loss = nn.functional.cross_entropy(program(x), y)
+        loss.backward()
+        mark(loss)
+        optimizer.step()
 
 
 def compiled_well(model, optimizer, mark):
@@ -184,25 +187,6 @@ def penalised(model, optimizer, mark):
         (loss + gradient.square().sum()).backward()
         optimizer.step()
     del mark
-
-
-def probability(model, optimizer, mark):
-    for x, y in batches():
-        optimizer.zero_grad()
-        loss = nn.functional.nll_loss(model(x).log(), y)
-        loss.backward()
-        mark(loss)
-        optimizer.step()
-
-
-def one_by_one(model, optimizer, mark):
-    """Points without a dimension for samples."""
-    for x, y in batches():
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x[0])[None], y[:1])
-        loss.backward()
-        mark(loss)
-        optimizer.step()
 
 
 def sgd(parameters):
@@ -308,6 +292,7 @@ CASES = {
     "torch.compile, convolution": Case(cnn, momentum, compiled, says=COMPILED),
     "torch.compile, BatchNorm": Case(batch_norm, momentum, compiled, says=COMPILED),
     "torch.compile, two passes, one loss": Case(dropout, adam, compiled_twice, passes=2, says=COMPILED),
+    "torch.compile, gradient of the input": Case(in_place, adam, compiled_penalised, says=COMPILED),
     "compile()": Case(in_place, momentum, compiled_in_place, says=COMPILED),
     "torch.compile, inductor": Case(deep, adam, compiled_well, says=COMPILED),
     "gradient penalty": Case(layer_norm, loop=penalised, passes=None, discarded=None),

@@ -13,7 +13,7 @@ from bthcheck.watching.probing import Probe
 from bthcheck.watching.reading import QUANTITIES, SCOPES, reading
 from bthcheck.watching.situation import Situation
 
-BEST = Situation("first", "linear", inputs=10, neurons=10, steps=100, probed=5)
+BEST = Situation("first", "linear", inputs=10, neurons=10, probed=5)
 
 
 def changed(**facts):

@@ -108,11 +108,16 @@ def test_a_fused_optimizers_skipped_steps_are_no_records():
     assert records.attrs["discarded"] == 3 * STEPS - records.sizes["step"]
 
 
-@pytest.mark.parametrize("name", ["torch.compile, convolution", "torch.compile, two passes, one loss", "compile()"])
+WITH_PHI = (
+    "torch.compile, convolution", "torch.compile, two passes, one loss", "torch.compile, gradient of the input", "compile()",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_PHI)
 def test_phi_of_a_compiled_model_is_that_of_the_model(name):
     """Read from the gradient of the bias in the one case, from hooks on z in the other."""
     case = CASES[name]
-    loop = {"compile()": plain, "torch.compile, convolution": plain}.get(name, twice)
+    loop = twice if "two passes" in name else plain
     w, *_ = run(case, bthcheck.watch)
     other, *_ = run(dataclasses.replace(case, loop=loop), bthcheck.watch)
     assert w.dataset().attrs["layer"] == other.dataset().attrs["layer"]
