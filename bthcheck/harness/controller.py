@@ -140,7 +140,10 @@ class Controller(Worker):
 
         Where tests were left out, by name, by an option or by an interruption, nothing is missing.
         """
-        if self.settings.placebo or self.settings.channel.events("deselected") or session.shouldstop or session.shouldfail:
+        whole = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if not whole or session.shouldstop or session.shouldfail:
+            return []
+        if self.settings.placebo or self.settings.channel.events("deselected"):
             return []
         asked = asked_for(self.config)
         ran = {row["claim"]["id"] for row in self.results.rows() if row["status"] != "skipped"}

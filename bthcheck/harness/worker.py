@@ -145,7 +145,8 @@ class Worker:
 
         trained = self.config.stash[TRAINED].experiments
         now: Snapshot = {"claims": {id: claim_entry(record)}, "experiments": trained, "environments": {}}
-        changes = compare_claim(id, self.baseline, now, level_of(self.baseline)).changes
+        found = compare_claim(id, self.baseline, now, level_of(self.baseline)).changes
+        changes = [change for change in found if change.alarm != "bits" or self.settings.check == "bits"]
         failing = any(change.fails(self.settings.check) for change in changes)
         return {"changes": sentences(changes), "fails": failing and not self.settings.update}
 
