@@ -27,7 +27,7 @@ MUTANTS_OF_CHANGES = [
         "signed ranks", "direction", "evidence/exchange.py",
         "doubled[some > 0]",
         "doubled[some < 0]",
-        (f"{SIGNS}[no ties]", NOTICED),
+        (f"{SIGNS}[no ties]",),
     ),
     Mutant(
         "one side for two", "differences beyond a margin", "evidence/exchange.py",
