@@ -1,6 +1,7 @@
 """The benchmark of what is noticed: its changes can be made, and its judgement is right, on records made up for that."""
 
 import copy
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -161,11 +162,20 @@ def test_a_session_runs_on_a_changed_copy(tmp_path):
     trial = Trial("words", (edit, also), options=("--profile", "quick"))
     records = session(tmp_path / "copy", trial, (test,), tmp_path / "runs")
     assert [row["verdict"] for row in records["claims"]] == ["refuted"]  # of the copy, not of this package
-    broken = Trial(
-        "broken", (Edit("evidence/inequalities.py", 'test="counterexample",', "test=nothing,"),), options=trial.options
-    )
-    with pytest.raises(RuntimeError, match="the session “broken” gave no verdict"):
-        session(tmp_path / "broken", broken, (test,), tmp_path / "runs")
+
+
+@pytest.mark.skipif(not IS_CHECKOUT, reason="the claims are in a checkout")
+@pytest.mark.parametrize("written", ["", '{"claims": []}', '{"claims": [{"claim": {"id": "T1"}, "verdict": null}]}'])
+def test_a_session_without_verdicts_says_so(tmp_path, monkeypatch, written):
+    def ends(command, *, cwd, **_):
+        if written:
+            (cwd / "results").mkdir()
+            (cwd / "results" / "records.json").write_text(written)
+        return subprocess.CompletedProcess(command, 1, "what pytest printed", "")
+
+    monkeypatch.setattr(changes.subprocess, "run", ends)
+    with pytest.raises(RuntimeError, match="the session “x” gave no verdict:\nwhat pytest printed"):
+        session(tmp_path / "copy", Trial("x"), ("claims/test_trajectory.py",), tmp_path / "runs")
 
 
 def test_a_run_prints_what_it_does_and_writes_the_page(tmp_path, monkeypatch, capsys, recorded):
