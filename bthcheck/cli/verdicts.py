@@ -6,14 +6,14 @@ from typing import Any
 
 from bthcheck.cli.errors import failing
 from bthcheck.harness.paper import on_record
-from bthcheck.report.baseline import read_baseline
+from bthcheck.report.baseline import verdicts
 
 
 def recorded(profile: str) -> tuple[Path, dict[str, str]]:
     """Return the file of the verdicts on record, and claim id → verdict for a profile."""
     path = on_record(Path.cwd())
     with failing():
-        return path, read_baseline(path, profile)
+        return path, verdicts(path, profile)
 
 
 def last_session(folder: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from bthcheck.ambient import neutral
-from bthcheck.evidence.findings import CONDITION, Finding, Verdict
+from bthcheck.evidence.findings import CONDITION, Finding, Verdict, table_of
 
 
 @neutral()
@@ -32,4 +32,6 @@ def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int =
         ),
         statistic=("largest loss", float(largest)),
         cases=int(fit.size),
+        table=table_of(final, *(dim for dim in final.dims if dim != "seed")) if final.ndim == 2 else None,
+        expectation=f"below {threshold:.9g} {when}",
     )

@@ -13,16 +13,20 @@ Failing to reject is never support.
 
 import dataclasses
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 CONDITION = "condition"
 """The test of a finding that a claim rests on and does not state: unmet, the claim is inconclusive."""
 CONFIDENCE = 0.95
 """Of every interval."""
+FEW = 8
+"""Fewer cases than this have no quartiles worth the name."""
 
 
 class Verdict(StrEnum):
@@ -52,6 +56,8 @@ class Finding:
     blocks : number of seeds
     cases : number of comparisons of an exact test
     table : the numbers the test was computed from: {"columns": […], "rows": […], "values": [[…]]}
+    expectation : what is expected of the quantity, direction and all, as "increases with frequency"
+    spread : between which numbers the effect of an exact test lies in the cases; see `spread_of`
     """
 
     quantity: str
@@ -69,6 +75,8 @@ class Finding:
     blocks: int | None = None
     cases: int | None = None
     table: dict[str, Any] | None = None
+    expectation: str | None = None
+    spread: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values that JSON can hold; numbers that are not finite become None."""
@@ -78,6 +86,21 @@ class Finding:
 def overall(verdicts: list[Verdict]) -> Verdict:
     """Return the verdict on a claim that makes several statements: the worst of theirs."""
     return min(verdicts, key=WORST_FIRST.index)
+
+
+def spread_of(ratios: np.ndarray) -> tuple[float, float] | None:
+    """Return the quartiles of the finite ones of some ratios, or the extremes of fewer than `FEW`; None if there are none."""
+    finite = ratios[np.isfinite(ratios)]
+    if finite.size == 0:
+        return None
+    low, high = np.quantile(finite, [0.25, 0.75] if finite.size >= FEW else [0.0, 1.0])
+    return float(low), float(high)
+
+
+def table_of(values: xr.DataArray, along: Hashable) -> dict[str, Any]:
+    """Return the numbers of an array (`along`, "seed") for a report, a row a seed and a column a level."""
+    columns = [f"{level:g}" if isinstance(level, float) else str(level) for level in values[along].values.tolist()]
+    return {"columns": columns, "rows": values["seed"].values.tolist(), "values": plain(values.transpose("seed", along).values)}
 
 
 def plain(value: Any) -> Any:

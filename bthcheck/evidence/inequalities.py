@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bthcheck.ambient import neutral
-from bthcheck.evidence.findings import Finding, Verdict
+from bthcheck.evidence.findings import Finding, Verdict, spread_of
 
 
 @neutral()
@@ -60,6 +60,7 @@ def inequality(
         effect_name="median bound / value",
         effect=looseness,
         cases=int(left.size),
+        spread=spread_of(ratio),
     )
 
 
@@ -94,6 +95,8 @@ def equality(estimate: ArrayLike, definition: ArrayLike, tolerance: float, *, qu
         effect_name="median estimate / definition",
         effect=float(np.median(finite)) if finite.size else math.nan,
         cases=int(ratio.size),
+        expectation=f"is the definition to a relative {tolerance:g}",
+        spread=spread_of(ratio),
     )
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from bthcheck.ambient import neutral
 from bthcheck.evidence.families import LEVEL
-from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict, plain
+from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict, plain, table_of
 
 MINIMUM_EFFECT = 0.3
 """Default smallest mean Kendall τ that counts: two levels of one seed are then in the stated order 65 % of the time."""
@@ -53,7 +53,7 @@ def trend(
         quantity=quantity or _name(values),
         expectation=f"{'increases' if direction > 0 else 'decreases'} with {along}",
         problem=_problem(values),
-        shown=_table(values, along),
+        shown=table_of(values, along),
     )
 
 
@@ -141,7 +141,10 @@ def _ordered(
     if problem is None and not np.isfinite(table).all():
         problem = f"{int((~np.isfinite(table)).sum())} of {table.size} values are not finite"
     if problem:
-        return Finding(quantity, test, Verdict.INCONCLUSIVE, problem, level=LEVEL, blocks=blocks, table=shown)
+        return Finding(
+            quantity, test, Verdict.INCONCLUSIVE, problem, minimum_effect=minimum_effect, level=LEVEL, blocks=blocks,
+            table=shown, expectation=expectation,
+        )  # fmt: skip
     ordered = table * direction
     statistic, p, detail = _p_value(ordered)
     _, opposite, _ = _p_value(-ordered)
@@ -173,6 +176,7 @@ def _ordered(
         level=LEVEL,
         blocks=blocks,
         table=shown,
+        expectation=expectation,
     )
 
 
@@ -232,8 +236,3 @@ def _name(values: xr.DataArray) -> str:
 
 def _rows(values: xr.DataArray) -> list[Any]:
     return values[_BLOCK].values.tolist()
-
-
-def _table(values: xr.DataArray, along: str) -> dict[str, Any]:
-    columns = [f"{level:g}" if isinstance(level, float) else str(level) for level in values_of(values, along)]
-    return {"columns": columns, "rows": _rows(values), "values": plain(_block_table(values, along))}

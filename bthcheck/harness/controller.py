@@ -12,13 +12,14 @@ import pytest
 
 from bthcheck.choices import available_threads
 from bthcheck.harness import paper
-from bthcheck.harness.options import option
+from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.results import Results
 from bthcheck.harness.session import ProgressMonitor, usage
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.worker import Worker
-from bthcheck.report.baseline import write_baseline
+from bthcheck.report.baseline import Update, write_baseline
 from bthcheck.report.experiments import distinct
+from bthcheck.report.snapshot import snapshot
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables by which libraries learn how many threads they may start."""
@@ -35,6 +36,8 @@ class Controller(Worker):
         self.started = time.time()
         self.report: Path | None = None
         self.unwritten: list[str] = []
+        self.missing: list[str] = []
+        self.updated: Update | None = None
         self.monitor = ProgressMonitor(settings.channel, self._say)
         self._prepared = False
         self._made: list[Path] = []
@@ -101,11 +104,20 @@ class Controller(Worker):
         self._hear_of_claims()
         if not self.reports:
             return
-        if option(self.config, "update-baseline") and not self.settings.placebo:
-            with self._or_say("these verdicts are not on record"):
-                write_baseline(self.settings.baseline, self.settings.profile, self.results.rows(), start=self.settings.record)
+        self.missing = self._missing(session)
+        if self.settings.update:
+            with self._or_say("what was found is not on record"):
+                self.updated = write_baseline(
+                    self.settings.baseline,
+                    self.settings.profile,
+                    snapshot(self._records()),
+                    start=self.settings.record,
+                    gone=self.missing,
+                )
         with self._or_say("there is no new report"):
             self.report = self._write_report()
+        if self.missing and not self.settings.update and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = UNREPORTED
 
@@ -114,17 +126,45 @@ class Controller(Worker):
         """Whether there is something to report of this session."""
         return self.runs and bool(self.results.claims) and not self.refusal
 
+    def _records(self) -> dict[str, Any]:
+        """Return the claims with what they are about, as far as it is known without the report."""
+        environments = [event["facts"] for event in self.settings.channel.events("environment")]
+        return {
+            "claims": self.results.rows(),
+            "experiments": distinct(self.settings.channel.events("experiment")),
+            "environments": {facts["digest"]: facts for facts in environments},
+        }
+
+    def _missing(self, session: pytest.Session) -> list[str]:
+        """Return the ids of claims on record that a session as it was asked for has, and that did not run in this one.
+
+        Where tests were left out, by name, by an option or by an interruption, nothing is missing.
+        """
+        if self.settings.placebo or self.settings.channel.events("deselected") or session.shouldstop or session.shouldfail:
+            return []
+        asked = asked_for(self.config)
+        ran = {row["claim"]["id"] for row in self.results.rows() if row["status"] != "skipped"}
+        claims = self.baseline["claims"]
+        return sorted(id for id, claim in claims.items() if id not in ran and covers(asked, self._place(claim.get("file"))))
+
+    def _place(self, file: str | None) -> Path | None:
+        """Return where the file of a claim's test is, or was, that the record names."""
+        if file is None:
+            return None
+        if self.config.pluginmanager.hasplugin(paper.PLUGIN):
+            return paper.claims_folder() / Path(file).name
+        return self.config.rootpath / file
+
     def _write_report(self) -> Path:
         from bthcheck.report.page import write
 
         return write(
             self.settings.results,
-            self.results.rows(),
-            experiments=distinct(self.settings.channel.events("experiment")),
+            **self._records(),
             runs=usage(self.settings.channel).to_dict(),
             profile=self.settings.profile,
             placebo=self.settings.placebo,
-            baseline=self.baseline,
+            baseline={id: claim["verdict"] for id, claim in self.baseline["claims"].items()},
             seconds=time.time() - self.started,
             root=self.config.rootpath,
             command=paper.typed or ["pytest", *map(str, self.config.invocation_params.args)],
@@ -144,6 +184,11 @@ class Controller(Worker):
         for line, color in table(self.results.rows(), terminalreporter._tw.fullwidth):
             say(line, **{color: True} if color else {})
         say(f"runs: {usage(self.settings.channel)}")
+        for id in self.missing:
+            word = "is on record, and is no more" if self.settings.update else "is on record, and did not run"
+            say(f"claim {id} {word}", red=not self.settings.update)
+        for sentence in self.updated.sentences() if self.updated else []:
+            say(sentence)
         for sentence in self.unwritten:
             say(sentence, red=True)
         if self.report is not None:

@@ -12,7 +12,8 @@ from bthcheck.choices import cuda_count, share_of_devices
 from bthcheck.harness.options import option
 from bthcheck.harness.session import RunLog
 from bthcheck.harness.settings import worker_number
-from bthcheck.harness.stash import EVIDENCE, SETTINGS, claim_of
+from bthcheck.harness.stash import EVIDENCE, SETTINGS, TRAINED, claim_of
+from bthcheck.report.experiments import without_folders
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,11 +41,12 @@ def _device(config: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
     """A function that trains an experiment as the command line asks and returns its Dataset."""
-    settings = pytestconfig.stash[SETTINGS]
+    settings, trained = pytestconfig.stash[SETTINGS], pytestconfig.stash[TRAINED]
     device = _device(pytestconfig)  # not the fixture: other plugins have one of that name, which may hide it
 
     def train_experiment(experiment: "Experiment") -> "xr.Dataset":
         from bthcheck.experiments import at_profile, from_file
+        from bthcheck.training import digests
         from bthcheck.training.engines import resolve, run
         from bthcheck.training.runs import Run
 
@@ -59,7 +61,7 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
             readable_folder("cache", settings.cache)
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
-        configuration = json.loads(sized.to_json())
+        configuration = without_folders(json.loads(sized.to_json()))
         try:
             dataset = run(
                 sized,
@@ -71,11 +73,15 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
             )
         except MemoryError as error:
             pytest.fail(str(error), pytrace=False)
-        settings.channel.log(
-            "experiment", name=sized.name, configuration=configuration,
-            engine=dataset.attrs["engine"], device=dataset.attrs["device"],
-            diverged=int(dataset.coords["diverged"].sum()),
-        )  # fmt: skip
+        facts = digests.environment(dataset.attrs["device"])
+        entry = {
+            "name": sized.name, "configuration": configuration, "engine": dataset.attrs["engine"],
+            "device": dataset.attrs["device"], "diverged": int(dataset.coords["diverged"].sum()),
+            "environment": facts["digest"], "runs": digests.of_runs(dataset),
+        }  # fmt: skip
+        trained.add(entry)
+        settings.channel.log("environment", facts=facts)
+        settings.channel.log("experiment", **entry)
         return dataset
 
     return train_experiment

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bthcheck.choices import ENGINES, PROFILES
+from bthcheck.report.snapshot import RINGS
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N (default: auto)"},
@@ -34,9 +35,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "fetch the full CIFAR-10, which the paper profile needs, unless it is there",
     },
     "placebo": {"action": "store_true", "help": "permute levels within seeds: no trend claim may come out supported"},
+    "check": {
+        "default": "numbers",
+        "choices": RINGS,
+        "help": "what is compared with the record: verdicts alone, the numbers behind them, or also bits (default: numbers)",
+    },
     "update-baseline": {
         "action": "store_true",
-        "help": "put this session's verdicts on record in reports/baseline.json",
+        "help": "put what this session found on record in reports/baseline.json",
     },
 }
 """Name, without hyphens in front → what pytest is told of it."""

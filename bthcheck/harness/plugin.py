@@ -5,7 +5,8 @@ import pytest
 from bthcheck.harness import options
 from bthcheck.harness.controller import Controller
 from bthcheck.harness.settings import settings_of
-from bthcheck.harness.stash import SETTINGS
+from bthcheck.harness.stash import SETTINGS, TRAINED
+from bthcheck.harness.trained import Trained
 from bthcheck.harness.worker import Worker
 
 pytest_plugins = ["bthcheck.harness.fixtures"]
@@ -23,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     session = Worker(config, settings) if hasattr(config, "workerinput") else Controller(config, settings)
     config.stash[SETTINGS] = settings
+    config.stash[TRAINED] = Trained()
     config.pluginmanager.register(session, "bthcheck-session")
 
 

@@ -25,6 +25,8 @@ class Settings:
     baseline : file that verdicts are put on record in
     record : file that those on record are read from
     data : archive of images that is read in the place of the full CIFAR-10, or None
+    check : the ring that is compared with the record
+    update : whether what is found is put on record, and so not held against a claim
     """
 
     profile: str
@@ -37,6 +39,8 @@ class Settings:
     baseline: Path
     record: Path
     data: Path | None
+    check: str
+    update: bool
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -74,6 +78,8 @@ def settings_of(config: pytest.Config) -> Settings:
         baseline=folders["baseline"],
         record=folders["record"],
         data=_data_file(config) if shared is None else folders.get("data"),
+        check=option(config, "check"),
+        update=option(config, "update-baseline") and not option(config, "placebo"),
     )
 
 

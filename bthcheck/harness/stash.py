@@ -1,4 +1,4 @@
-"""Where pytest keeps what is ours: the settings of a session, and what a claim's test has presented."""
+"""Where pytest keeps what is ours: the settings of a session, what was trained, and what a claim's test has presented."""
 
 from typing import TYPE_CHECKING
 
@@ -7,9 +7,11 @@ import pytest
 if TYPE_CHECKING:
     from bthcheck.harness.claims import Claim, Evidence
     from bthcheck.harness.settings import Settings
+    from bthcheck.harness.trained import Trained
 
 SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 EVIDENCE: "pytest.StashKey[Evidence]" = pytest.StashKey()
+TRAINED: "pytest.StashKey[Trained]" = pytest.StashKey()
 
 
 def claim_of(item: pytest.Item) -> "Claim | None":

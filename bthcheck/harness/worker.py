@@ -5,15 +5,17 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bthcheck.evidence.findings import plain
 from bthcheck.harness.results import PROPERTY
 from bthcheck.harness.settings import Settings
-from bthcheck.harness.stash import EVIDENCE, claim_of
+from bthcheck.harness.source import source_of
+from bthcheck.harness.stash import EVIDENCE, TRAINED, claim_of
 from bthcheck.report.baseline import read_baseline
+from bthcheck.report.snapshot import Snapshot, claim_entry
 
 if TYPE_CHECKING:
     from bthcheck.harness.claims import Claim
@@ -27,7 +29,7 @@ class Worker:
         self.settings = settings
         self.refusal: str | None = None
         self.runs = False  # unless pytest was called to run tests, and came to that
-        self.baseline: dict[str, str] = {}
+        self.baseline: Snapshot = {"claims": {}, "experiments": {}, "environments": {}}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -45,6 +47,14 @@ class Worker:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self.refusal and claim_of(item) is not None:
             pytest.fail(self.refusal, pytrace=False)
+
+    def pytest_deselected(self) -> None:
+        self.settings.channel.log("deselected")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+        with self.config.stash[TRAINED].by_fixture(fixturedef.argname):
+            return (yield)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         claims = {item.nodeid: asdict(claim) for item in session.items if (claim := claim_of(item)) is not None}
@@ -82,40 +92,79 @@ class Worker:
         claim = claim_of(item)
         if claim is None:
             return (yield)
-        try:
-            result = yield
-        except pytest.xfail.Exception:
-            raise
-        except pytest.fail.Exception as error:  # what it presented until then is no less worth keeping
-            self._record(item, error=(str(error) or "the test failed").splitlines()[0])
-            raise
-        except Exception as error:
-            self._record(item, error=f"{type(error).__name__}: {error}".splitlines()[0])
-            raise
-        self._record(item)
-        self._judge(item, claim)
+        with self.config.stash[TRAINED].during() as trained:
+            try:
+                result = yield
+            except pytest.xfail.Exception:
+                raise
+            except pytest.fail.Exception as error:  # what it presented until then is no less worth keeping
+                self._record(item, trained, error=(str(error) or "the test failed").splitlines()[0])
+                raise
+            except Exception as error:
+                self._record(item, trained, error=f"{type(error).__name__}: {error}".splitlines()[0])
+                raise
+        record = self._record(item, trained)
+        if record is None or record["verdict"] is None:
+            pytest.fail(f"claim {claim.id} presented no evidence", pytrace=False)
+        self._judge(claim, record)
         return result
 
-    def _record(self, item: pytest.Item, **extra: str) -> None:
+    def _record(self, item: pytest.Item, trained: list[str], **extra: str) -> dict[str, Any] | None:
+        """Attach to the test's report what its claim presented, and return it; None if it presented nothing."""
         evidence = item.stash.get(EVIDENCE, None)
-        if evidence is not None:
-            record = plain({**evidence.to_dict(), **extra})
-            item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False, default=str)))
+        if evidence is None:
+            return None
+        facts = self._facts(item, trained)
+        record = plain({**evidence.to_dict(), "nodeid": item.nodeid, **facts, **extra})
+        record |= self._compared(record)
+        item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False, default=str)))
+        return record
 
-    def _judge(self, item: pytest.Item, claim: "Claim") -> None:
-        """Fail unless the claim came out supported, or as the baseline says."""
-        evidence = item.stash.get(EVIDENCE, None)
-        if evidence is None or evidence.verdict is None:
-            pytest.fail(f"claim {claim.id} presented no evidence", pytrace=False)
-        verdict = str(evidence.verdict)
-        message = f"claim {claim.id} is {verdict}: {evidence.reason}"
+    def _facts(self, item: pytest.Item, trained: list[str]) -> dict[str, Any]:
+        """Return what a claim's numbers come from: its own code, what was trained for it, and the machine."""
+        from bthcheck.training import digests
+
+        source = source_of(getattr(item, "function", None))
+        experiments = self.config.stash[TRAINED].of(getattr(item, "fixturenames", []), trained)
+        known = self.config.stash[TRAINED].experiments
+        facts = digests.environment(known[experiments[0]]["device"] if experiments else "cpu")
+        self.settings.channel.log("environment", facts=facts)
+        return {
+            "code": source and source.digest,
+            "constants": source and source.constants,
+            "experiments": experiments,
+            "environment": facts["digest"],
+        }
+
+    def _compared(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return what differs from the record: `changes`, a sentence each, and whether the claim `fails` for it."""
+        id = record["claim"]["id"]
+        if record["verdict"] is None or record.get("error") or self.settings.placebo or id not in self.baseline["claims"]:
+            return {"changes": [], "fails": False}
+        from bthcheck.report.comparison import compare_claim, level_of, sentences
+
+        trained = self.config.stash[TRAINED].experiments
+        now: Snapshot = {"claims": {id: claim_entry(record)}, "experiments": trained, "environments": {}}
+        changes = compare_claim(id, self.baseline, now, level_of(self.baseline)).changes
+        failing = any(change.fails(self.settings.check) for change in changes)
+        return {"changes": sentences(changes), "fails": failing and not self.settings.update}
+
+    def _judge(self, claim: "Claim", record: dict[str, Any]) -> None:
+        """Fail unless the claim came out supported, or as the baseline says, and nothing else differs from that."""
+        verdict, on_record = record["verdict"], self.baseline["claims"].get(claim.id, {}).get("verdict")
+        message = f"claim {claim.id} is {verdict}: {record['reason']}"
         if self.settings.placebo:
             if verdict == "supported":
                 pytest.fail(f"a placebo came out supported: {message}", pytrace=False)
             return
+        if record["fails"]:
+            word = "as on record, but not all else is" if verdict == on_record else f"on record {on_record}"
+            pytest.fail(f"claim {claim.id} is {verdict}, {word}: {'; '.join(record['changes'])}", pytrace=False)
         if verdict == "supported":
             return
-        if self.baseline.get(claim.id) == verdict:
+        if self.settings.update:
+            pytest.xfail(f"{message} (put on record)")
+        if verdict == on_record:
             pytest.xfail(f"{message} (as on record)")
         pytest.fail(message, pytrace=False)
 

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 _LONGEST = 40  # characters of a value that tells an experiment from another of its name
 _MOST = 3  # of these values
+_BESIDE = ("name", "seeds")
 
 
 def identity(configuration: dict[str, Any]) -> str:
@@ -37,6 +39,28 @@ def told_apart(experiments: Sequence[dict[str, Any]]) -> list[str]:
         labels.append(f"{entry['name']} ({values})" if values else entry["name"])
     repeated = {label for label in labels if labels.count(label) > 1}
     return [f"{label}, no. {labels[:i].count(label) + 1}" if label in repeated else label for i, label in enumerate(labels)]
+
+
+def without_folders(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the file of images that a task names called by its name, wherever on a machine it lies."""
+    task = configuration.get("task")
+    if not isinstance(task, dict) or not isinstance(task.get("source"), str) or not task["source"].endswith(".npz"):
+        return configuration
+    return {**configuration, "task": {**task, "source": PurePath(task["source"]).name}}
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return what an experiment's fields are and were, as "learning_rate 0.00115, on record 0.001".
+
+    Its name and its seeds are no difference: other seeds are other samples of the same.
+    """
+    was, now = (_fields({name: v for name, v in fields.items() if name not in _BESIDE}) for fields in (before, after))
+    names = [name for name in [*now, *(name for name in was if name not in now)] if now.get(name) != was.get(name)]
+    return [
+        f"{name.removeprefix('training.')} {_shown(now.get(name, 'is not there'))},"
+        f" {'on record ' + _shown(was[name]) if name in was else 'which is not on record'}"
+        for name in names
+    ]
 
 
 def _fields(value: Any, name: str = "") -> dict[str, str]:

@@ -18,9 +18,10 @@ from bthcheck.report.records import headline
 
 def write(
     folder: Path,
-    rows: list[dict[str, Any]],
+    claims: list[dict[str, Any]],
     *,
     experiments: list[dict[str, Any]],
+    environments: dict[str, Any] | None = None,
     runs: dict[str, Any],
     profile: str,
     placebo: bool,
@@ -33,8 +34,9 @@ def write(
 
     Parameters
     ----------
-    rows : one a claim, as from `bthcheck.report.records.row`, in the order in which they are shown
+    claims : rows, one a claim, as from `bthcheck.report.records.row`, in the order in which they are shown
     experiments : what was trained, one entry an experiment
+    environments : digest → what the bits of runs depend on beside the code
     runs : how many came from the cache, how many were trained, and how long that took
     baseline : claim id → verdict on record
     seconds : time the session took
@@ -54,8 +56,9 @@ def write(
         "seconds": round(seconds, 1),
         "runs": runs,
         "environment": describe(root),
+        "environments": environments or {},
         "experiments": experiments,
-        "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in rows],
+        "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in claims],
     }
     records = plain(records)
     page, text = render(records, folder), json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)

@@ -106,7 +106,7 @@ def test_report_is_well_formed(report):
 
 def written(folder, **changes):
     given = {
-        "rows": [], "experiments": [], "runs": {"from_cache": 0, "trained": 0, "training_seconds": 0.0}, "profile": "laptop",
+        "claims": [], "experiments": [], "runs": {"from_cache": 0, "trained": 0, "training_seconds": 0.0}, "profile": "laptop",
         "placebo": False, "baseline": {}, "seconds": 1.0, "root": folder, "command": ["pytest", "claims"],
     }  # fmt: skip
     return write(folder / "out", **(given | changes))

@@ -1,0 +1,68 @@
+"""Whether two trainings gave the same bits: a digest of every run, and one of what bits depend on beside the code."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bthcheck.training import machine
+from bthcheck.training.entries import library_versions
+from bthcheck.training.statistics import STATISTICS
+
+_BESIDE = ("bthcheck", "scipy")
+LENGTH = 12
+"""Hexadecimal digits of a digest: two that differ are equal once in 2⁴⁸."""
+_UNITS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "amx-tile", "neon", "sve")
+
+
+def of_runs(dataset: xr.Dataset) -> dict[str, list[str]]:
+    """Return level, as text → a digest of each seed's statistics, parameters and divergence.
+
+    Parameters
+    ----------
+    dataset : from `bthcheck.run`, dimensions (level, "seed", "epoch")
+    """
+    level = str(dataset.attrs["level"])
+    names = [*STATISTICS, "parameters"]
+    arrays = [np.ascontiguousarray(dataset[name].transpose(level, "seed", ...).values) for name in names]
+    diverged = dataset.coords["diverged"].transpose(level, "seed").values
+    found = {}
+    for i, value in enumerate(dataset[level].values.tolist()):
+        found[str(value)] = [
+            _digest([f"{diverged[i, j]}".encode(), *(_bytes(array[i, j]) for array in arrays)])
+            for j in range(dataset.sizes["seed"])
+        ]
+    return found
+
+
+def _bytes(array: np.ndarray) -> bytes:
+    """Return the numbers as bytes, every NaN the same: which one it is says nothing. What fills up shorter runs is left out."""
+    known = array[: len(array) - int(np.argmin(np.isnan(array[::-1])))] if np.isnan(array).any() else array
+    return np.where(np.isnan(known), np.asarray(np.nan, array.dtype), known).tobytes()
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what the bits of a run on a device depend on beside the code: libraries, processor, GPU; with its `digest`.
+
+    The digest knows every feature of the processor, `features` those that a reader looks for. The versions of Python, SciPy and
+    this package change no bit of a run: they stand beside it.
+    """
+    facts = machine.describe(device)
+    known: dict[str, Any] = {"libraries": library_versions(), **facts}
+    digest = _digest([json.dumps(known, sort_keys=True).encode()])
+    features = facts["features"].split(",")
+    known["features"] = " ".join(unit for unit in _UNITS if f"+{unit}" in features)
+    known |= {name: importlib.metadata.version(name) for name in _BESIDE}
+    return {**known, "Python": platform.python_version(), "digest": digest}
+
+
+def _digest(parts: list[bytes]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "little"))
+        total.update(part)
+    return total.hexdigest()[:LENGTH]
