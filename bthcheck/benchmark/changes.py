@@ -20,15 +20,16 @@ import click
 import numpy as np
 
 from bthcheck.benchmark.alterations import CHANGES, COSTS, HONEST, PACKAGE, Trial, copy
-from bthcheck.evidence.agreement import Agreement, same_dispersion, same_looseness, same_numbers, same_rate
 from bthcheck.files import write_whole
+from bthcheck.report.comparison import FALSE_ALARM, compare_claim
 from bthcheck.report.environment import describe
+from bthcheck.report.snapshot import snapshot
 
-SESSION_ERROR = 0.01
 TESTS_ON_RECORD = 120
 """At least as many as a session of all claims has; a session of some claims is judged at the level of one of all."""
-LEVEL = SESSION_ERROR / TESTS_ON_RECORD
+LEVEL = FALSE_ALARM / TESTS_ON_RECORD
 _DEADLINE_SECONDS = 3600
+_KINDS = ("configuration", "verdict", "numbers", "bits")
 _REPLACED = "<!-- {name}: written by python -m bthcheck.benchmark.changes -->\n{text}<!-- end of {name} -->"
 
 
@@ -36,8 +37,7 @@ _REPLACED = "<!-- {name}: written by python -m bthcheck.benchmark.changes -->\n{
 class Noticed:
     """What each ring noticed of a trial.
 
-    configuration : names of the experiments whose configuration differs
-    verdicts, numbers, bits : ids of the claims that differ in it
+    configuration, verdicts, numbers, bits : ids of the claims that differ in it; bits are any digit
     claims : ids of all that were compared
     sentence : what `numbers` says of the clearest difference; empty if there is none
     tests, smallest : how many tests there were, and the smallest p
@@ -55,57 +55,34 @@ class Noticed:
 
 def noticed(recorded: dict[str, Any], new: dict[str, Any]) -> Noticed:
     """Compare the records of a session with those of an unchanged one, claim by claim."""
-    known = {row["claim"]["id"]: row for row in recorded["claims"]}
-    rows = [(known[row["claim"]["id"]], row) for row in new["claims"] if row["claim"]["id"] in known]
-    numbers, agreements = [], []
-    for old, now in rows:
-        found = [agreement for pair in _matched(old, now) if (agreement := agree(*pair)) is not None]
-        agreements += found
-        if any(agreement.differs for agreement in found):
-            numbers.append(now["claim"]["id"])
+    before, after = snapshot(recorded), snapshot(new)
+    compared = [compare_claim(id, before, after, LEVEL) for id in after["claims"] if id in before["claims"]]
+    agreements = [pair.agreement for one in compared for pair in one.pairs if pair.agreement is not None]
     ps = [agreement.p for agreement in agreements if agreement.p is not None]
-    differing = sorted((a for a in agreements if a.differs), key=lambda a: 0.0 if a.p is None else a.p)
-    configurations = [{e["name"]: _without_seeds(e) for e in records["experiments"]} for records in (recorded, new)]
+    differing = sorted((a for a in agreements if a.differs), key=lambda a: 1.0 if a.p is None else a.p)
+    of = {kind: [one.id for one in compared if any(change.kind == kind for change in one.changes)] for kind in _KINDS}
     return Noticed(
-        configuration=[name for name, one in configurations[1].items() if configurations[0].get(name, one) != one],
-        verdicts=[now["claim"]["id"] for old, now in rows if old["verdict"] != now["verdict"]],
-        numbers=numbers,
-        bits=[now["claim"]["id"] for old, now in rows if _bits(old) != _bits(now)],
-        claims=[now["claim"]["id"] for _, now in rows],
+        configuration=of["configuration"],
+        verdicts=of["verdict"],
+        numbers=of["numbers"],
+        bits=[one.id for one in compared if one.id in of["bits"] or _digits(one.before) != _digits(one.after)],
+        claims=[one.id for one in compared],
         sentence=differing[0].sentence if differing else "",
         tests=len(ps),
         smallest=min(ps, default=1.0),
     )
 
 
-def agree(old: dict[str, Any], now: dict[str, Any]) -> Agreement | None:
-    """Compare a finding with that on record; None where there is nothing to compare."""
-    quantity = now["quantity"]
-    if old["table"] and now["table"]:
-        return same_numbers(old["table"], now["table"], level=LEVEL, quantity=quantity)
-    if now["test"] == "exact binomial test":
-        counts = [number for one in (old, now) for number in (int(one["statistic"][1]), one["cases"])]
-        return same_rate(*counts, level=LEVEL, quantity=quantity)
-    if now["effect_name"] == "standard deviation":
-        return same_dispersion(old["effect"], old["cases"], now["effect"], now["cases"], level=LEVEL, quantity=quantity)
-    if now["effect_name"] == "median bound / value":
-        return same_looseness((old["effect"], old["effect"]), now["effect"], quantity=quantity)
-    return None
+def _digits(claim: dict[str, Any] | None) -> Any:
+    """What of a claim is the same where every digit is, also of what was trained step by step."""
+    names = ("quantity", "table", "statistic", "effect", "cases", "spread")
+    return [[finding.get(name) for name in names] for finding in (claim or {}).get("findings", [])]
 
 
 def _matched(old: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield the findings of a claim that are of the same quantity."""
     known = {finding["quantity"]: finding for finding in old["findings"]}
     yield from ((known[f["quantity"]], f) for f in now["findings"] if f["quantity"] in known)
-
-
-def _bits(row: dict[str, Any]) -> Any:
-    """What of a claim is the same where every digit is."""
-    return [(f["quantity"], f["table"], f["statistic"], f["effect"], f["cases"]) for f in row["findings"]]
-
-
-def _without_seeds(experiment: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in experiment["configuration"].items() if name != "seeds"}
 
 
 def moves(recorded: dict[str, Any], new: dict[str, Any]) -> dict[tuple[str, str], tuple[float, float]]:
@@ -174,19 +151,15 @@ def table(trials: Sequence[tuple[Trial, Noticed]]) -> str:
     lines = ["| session | configuration | verdicts | numbers | bits | what `numbers` says of the clearest |"]
     lines.append("|---|---|---|---|---|---|")
     for trial, result in trials:
-        cells = [_count(result.configuration, None), *(_count(ids, result) for ids in (result.verdicts, result.numbers))]
+        cells = ["yes" if result.configuration else "–", *(_count(ids, result) for ids in (result.verdicts, result.numbers))]
         cells.append(f"{len(result.bits)} of {len(result.claims)}")
         says = result.sentence or f"{result.tests} tests, the smallest p is {result.smallest:.2g}"
         lines.append(f"| {trial.name} | {' | '.join(cells)} | {says} |")
     return "\n".join(lines) + "\n"
 
 
-def _count(names: list[str], of: Noticed | None) -> str:
-    if not names:
-        return "–"
-    if of is None:
-        return "yes"
-    return "all" if len(names) == len(of.claims) > 1 else ", ".join(names)
+def _count(names: list[str], of: Noticed) -> str:
+    return ("all" if len(names) == len(of.claims) > 1 else ", ".join(names)) or "–"
 
 
 def chaos(measured: dict[str, dict[tuple[str, str], tuple[float, float]]]) -> str:

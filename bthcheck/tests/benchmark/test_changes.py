@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bthcheck.benchmark import alterations, changes
 from bthcheck.benchmark.alterations import CHANGES, HONEST, PACKAGE, Edit, Trial, altered
 from bthcheck.benchmark.changes import LEVEL, chaos, chosen, judged, moves, noticed, replaced, session, table
+from bthcheck.report.experiments import identity
 from bthcheck.tests.mutation import IS_CHECKOUT
 
 LEVELS = ["0.25", "0.5", "1"]
@@ -19,12 +20,20 @@ PAGE = Path(__file__).parents[3] / "docs" / "noticing.md"
 
 def finding(quantity="φ", values=None, **fields):
     shown = None if values is None else {"columns": LEVELS, "rows": list(range(10)), "values": values.tolist()}
-    blank = dict.fromkeys(("statistic", "effect", "effect_name", "cases"))
-    return {"quantity": quantity, "test": "Page's trend test, exact", **blank, "table": shown, **fields}
+    blank = dict.fromkeys(("statistic", "effect", "cases", "spread"))
+    return {"quantity": quantity, "test": "Page's trend test, exact", "verdict": "supported", **blank, "table": shown, **fields}
 
 
 def claim(name, *findings, verdict="supported"):
-    return {"claim": {"id": name}, "verdict": verdict, "findings": list(findings)}
+    return {"claim": {"id": name}, "verdict": verdict, "findings": list(findings), "experiments": []}
+
+
+def trained(records, **training):
+    """Say of a session that its first claim is about an experiment that is trained like this."""
+    configuration = {"seeds": [0, 1], "training": {"learning_rate": 0.001} | training}
+    records["experiments"] = [{"name": "sinusoids", "configuration": configuration}]
+    records["claims"][0]["experiments"] = [identity(configuration)]
+    return records
 
 
 @pytest.fixture
@@ -32,11 +41,10 @@ def recorded():
     numbers = np.random.default_rng(0).normal(5, 1, (10, 3))
     late = finding("late φ", numbers)
     rate = finding("deviations", test="exact binomial test", statistic=["violations", 3.0], cases=200)
-    scores = finding("scores", effect_name="standard deviation", effect=1.0, cases=200)
-    loose = finding("λ ≤ σ₁ φ", effect_name="median bound / value", effect=2.0, cases=100)
-    experiment = {"name": "sinusoids", "configuration": {"seeds": [0, 1], "training": {"learning_rate": 0.001}}}
+    scores = finding("scores", test="χ² test of a standard deviation", effect=1.0, cases=200)
+    loose = finding("λ ≤ σ₁ φ", test="exact inequality", effect=2.0, spread=[1.9, 2.1], cases=100)
     claims = [claim("T1", late), claim("X3", rate, scores), claim("X1", loose), claim("T9", finding())]
-    return {"experiments": [experiment], "claims": claims}
+    return trained({"claims": claims})
 
 
 def test_every_change_and_rerun_can_be_made():
@@ -83,18 +91,17 @@ def test_an_unchanged_session_is_noticed_by_no_ring(recorded):
 
 
 def test_every_ring_notices_its_own(recorded):
-    new = copy.deepcopy(recorded)
-    new["experiments"][0]["configuration"]["seeds"] = [5]
+    new = trained(copy.deepcopy(recorded))
     values = np.array(new["claims"][0]["findings"][0]["table"]["values"])
     new["claims"][0]["findings"][0]["table"]["values"] = (values * (1 + 1e-7)).tolist()
     new["claims"][3]["verdict"] = "refuted"
     result = noticed(recorded, new)
     assert (result.configuration, result.verdicts, result.numbers, result.bits) == ([], ["T9"], [], ["T1"])
 
-    new["experiments"][0]["configuration"]["training"]["learning_rate"] = 0.002
+    trained(new, learning_rate=0.002)
     new["claims"][0]["findings"][0]["table"]["values"] = (values * 1.1).tolist()
     result = noticed(recorded, new)
-    assert (result.configuration, result.numbers) == (["sinusoids"], ["T1"])
+    assert (result.configuration, result.numbers) == (["T1"], ["T1"])
     assert result.sentence.startswith("late φ at ")
     assert result.smallest <= LEVEL
 
@@ -125,7 +132,7 @@ def test_how_far_runs_move_is_in_units_of_the_spread_between_seeds(recorded):
 def test_judgement(recorded):
     same = noticed(recorded, recorded)
     new = copy.deepcopy(recorded)
-    new["claims"][0]["findings"][0]["table"]["values"][0][0] += 1e-9
+    new["claims"][0]["findings"][0]["table"]["values"][0][0] += 1e-7
     bits = noticed(recorded, new)
     new["claims"][0]["findings"][0]["table"]["values"] = np.full((10, 3), 9.0).tolist()
     numbers = noticed(recorded, new)
