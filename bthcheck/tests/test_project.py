@@ -19,8 +19,8 @@ def test_ci_runs_the_two_commands_of_the_readme():
     commands = re.findall(r"```sh\n(python3 .*)\n```", readme)
     assert len(commands) == 2
     ci = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "tox" in line]
-    assert ci[:4] == [*commands, ".venv/bin/tox run -e lowest,newest", ".venv/bin/tox run -e integrations"]
-    assert [line.split()[-2] for line in ci[4:]] == ['"py3$version";']  # other Pythons, where there are any
+    assert ci[:5] == [*commands, *(f".venv/bin/tox run -e {names}" for names in ("lowest,newest", "integrations", "changes"))]
+    assert [line.split()[-2] for line in ci[5:]] == ['"py3$version";']  # other Pythons, where there are any
 
 
 def test_lowest_versions_are_those_that_are_promised():
