@@ -25,6 +25,7 @@ class Settings:
     baseline : file that verdicts are put on record in
     record : file that those on record are read from
     data : archive of images that is read in the place of the full CIFAR-10, or None
+    markdown : file that the verdicts are written to as Markdown, or None; a matter of the process that reports
     """
 
     profile: str
@@ -37,6 +38,7 @@ class Settings:
     baseline: Path
     record: Path
     data: Path | None
+    markdown: Path | None = None
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -74,6 +76,7 @@ def settings_of(config: pytest.Config) -> Settings:
         baseline=folders["baseline"],
         record=folders["record"],
         data=_data_file(config) if shared is None else folders.get("data"),
+        markdown=_markdown_file(config) if shared is None else None,
     )
 
 
@@ -117,6 +120,15 @@ def _data_file(config: pytest.Config) -> Path | None:
 
         open_archive(path)
     return path
+
+
+def _markdown_file(config: pytest.Config) -> Path | None:
+    given = option(config, "markdown")
+    if given is None:
+        return None
+    if not given or (config.invocation_params.dir / given).is_dir():
+        raise ValueError(f"--markdown must be the name of a file, got {given!r}")
+    return Path(config.invocation_params.dir, given)
 
 
 def _folder(config: pytest.Config, name: str, default: str) -> Path:

@@ -5,14 +5,14 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bthcheck.evidence.findings import plain
-from bthcheck.harness.results import PROPERTY
+from bthcheck.harness.results import ATTRIBUTE, properties
 from bthcheck.harness.settings import Settings
-from bthcheck.harness.stash import EVIDENCE, claim_of
+from bthcheck.harness.stash import EVIDENCE, RECORD, claim_of
 from bthcheck.report.baseline import read_baseline
 
 if TYPE_CHECKING:
@@ -96,11 +96,25 @@ class Worker:
         self._judge(item, claim)
         return result
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Iterator[Any]:
+        """Send nothing that UTF-8 has no bytes for: xdist would end the session over half of a surrogate pair."""
+        return sendable((yield))
+
     def _record(self, item: pytest.Item, **extra: str) -> None:
         evidence = item.stash.get(EVIDENCE, None)
         if evidence is not None:
             record = plain({**evidence.to_dict(), **extra})
-            item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False, default=str)))
+            item.stash[RECORD] = json.dumps(record, allow_nan=False, default=str)
+            on_record = None if self.settings.placebo else self.baseline.get(record["claim"]["id"])
+            item.user_properties += properties(record, on_record)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        report: Any = yield
+        if RECORD in item.stash:
+            setattr(report, ATTRIBUTE, item.stash[RECORD])
+        return report
 
     def _judge(self, item: pytest.Item, claim: "Claim") -> None:
         """Fail unless the claim came out supported, or as the baseline says."""
@@ -118,6 +132,17 @@ class Worker:
         if self.baseline.get(claim.id) == verdict:
             pytest.xfail(f"{message} (as on record)")
         pytest.fail(message, pytrace=False)
+
+
+def sendable(value: Any) -> Any:
+    """Return plain values with the escapes of characters that UTF-8 has no bytes for."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {sendable(key): sendable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(sendable, value))
+    return value
 
 
 def refusal(claims: "dict[str, Claim]") -> str | None:
