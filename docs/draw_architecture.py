@@ -37,6 +37,8 @@ SAYS = {
     "protocols": "of one's own",
     "tasks": "what is learned",
     "datasets": "images",
+    "characters": "shown as they are",
+    "processes": "alive or dead",
     "ambient": "what a program has set",
     "checks": "bad input, in a sentence",
     "choices": "words a user may choose",

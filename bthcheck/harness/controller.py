@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bthcheck.choices import available_threads
+from bthcheck.files import sweep
 from bthcheck.harness import paper
 from bthcheck.harness.options import option
 from bthcheck.harness.results import Results
@@ -18,10 +19,13 @@ from bthcheck.harness.session import ProgressMonitor, usage
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.worker import Worker
 from bthcheck.report.baseline import write_baseline
+from bthcheck.report.ending import FINISHED, RUNNING, state_of
 from bthcheck.report.experiments import distinct
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables by which libraries learn how many threads they may start."""
+MEANWHILE_SECONDS, MEANWHILE_SHARE = 10.0, 0.02
+"""A report is written while the session runs at most so often, and in at most this share of the time."""
 UNREPORTED = pytest.ExitCode.INTERNAL_ERROR
 """How a session ends whose tests all passed, but of which something could not be written."""
 
@@ -37,13 +41,18 @@ class Controller(Worker):
         self.unwritten: list[str] = []
         self.monitor = ProgressMonitor(settings.channel, self._say)
         self._prepared = False
+        self.state = RUNNING
+        self._quiet_until = 0.0
         self._made: list[Path] = []
 
     def prepare(self) -> None:
         if not self._prepared:
+            self._hear_of_claims()
             super().prepare()
             self._made = [path for path in (self.settings.results, self.settings.cache) if not path.exists()]
             self.settings.check_folders()
+            for folder in (self.settings.results, self.settings.results / "figures", self.settings.baseline.parent):
+                sweep(folder)
             self._prepared = True
 
     @pytest.hookimpl(optionalhook=True)
@@ -88,6 +97,8 @@ class Controller(Worker):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.results.add(report)
+        if report.when == "teardown" and report.nodeid in self.results.claims:
+            self._report_meanwhile()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
@@ -104,8 +115,10 @@ class Controller(Worker):
         if option(self.config, "update-baseline") and not self.settings.placebo:
             with self._or_say("these verdicts are not on record"):
                 write_baseline(self.settings.baseline, self.settings.profile, self.results.rows(), start=self.settings.record)
+        ended = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        self.state = state_of(self.results.rows(), ended)
         with self._or_say("there is no new report"):
-            self.report = self._write_report()
+            self.report = self._write_report(self.state)
         if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = UNREPORTED
 
@@ -114,7 +127,17 @@ class Controller(Worker):
         """Whether there is something to report of this session."""
         return self.runs and bool(self.results.claims) and not self.refusal
 
-    def _write_report(self) -> Path:
+    def _report_meanwhile(self) -> None:
+        """Write what is known so far, so that something is left of a session that is killed; errors are said in the end."""
+        rows = self.results.rows()
+        if time.monotonic() >= self._quiet_until and self.reports and state_of(rows, False) != FINISHED:
+            started = time.monotonic()
+            with contextlib.suppress(Exception):
+                self._write_report(RUNNING)
+            took = time.monotonic() - started
+            self._quiet_until = time.monotonic() + max(MEANWHILE_SECONDS, took / MEANWHILE_SHARE)
+
+    def _write_report(self, state: str) -> Path:
         from bthcheck.report.page import write
 
         return write(
@@ -128,11 +151,13 @@ class Controller(Worker):
             seconds=time.time() - self.started,
             root=self.config.rootpath,
             command=paper.typed or ["pytest", *map(str, self.config.invocation_params.args)],
+            state=state,
         )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.reports:
             return
+        from bthcheck.report import ending
         from bthcheck.report.terminal import shown, table
 
         encoding = getattr(terminalreporter._tw._file, "encoding", None)
@@ -143,6 +168,8 @@ class Controller(Worker):
         terminalreporter.section("verdicts" + (" on a placebo" if self.settings.placebo else ""))
         for line, color in table(self.results.rows(), terminalreporter._tw.fullwidth):
             say(line, **{color: True} if color else {})
+        if self.state != FINISHED:
+            say(ending.sentence(self.state, self.results.rows()), red=True)
         say(f"runs: {usage(self.settings.channel)}")
         for sentence in self.unwritten:
             say(sentence, red=True)
@@ -173,8 +200,10 @@ class Controller(Worker):
     def _say(self, line: str) -> None:
         terminal: Any = self.config.pluginmanager.getplugin("terminalreporter")
         if terminal is not None:
+            from bthcheck.report.terminal import shown
+
             terminal.ensure_newline()
-            terminal.write_line(line)
+            terminal.write_line(shown(line, getattr(terminal._tw._file, "encoding", None)))
 
 
 def _relative(path: Path) -> str:

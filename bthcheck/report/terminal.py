@@ -3,6 +3,7 @@
 import textwrap
 from typing import Any
 
+from bthcheck.characters import visible
 from bthcheck.report.numbers import effect, p_value
 from bthcheck.report.records import headline
 
@@ -28,9 +29,9 @@ def table(rows: list[dict[str, Any]], width: int) -> list[tuple[str, str]]:
 
 
 def shown(line: str, encoding: str | None) -> str:
-    """Return a line as a terminal of that encoding can show it: a character that it does not have becomes its escape."""
+    """Return a line as a terminal of that encoding can show it: what it has not, or obeys, becomes its escape."""
     encoding = encoding or "utf-8"
-    return line.encode(encoding, "backslashreplace").decode(encoding)
+    return visible(line).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
