@@ -69,6 +69,15 @@ def test_lanes_share_what_is_left(story):
     assert story.left(30) == pytest.approx(30)
 
 
+def test_between_two_runs_a_lane_is_still_there(story):
+    story.start(0, total=8)
+    for lane in range(2):
+        story.train(0, f"a{lane}")
+        story.run(10, f"a{lane}", 10.0)
+    story.train(10, "b0")  # and the other thread writes what it has trained
+    assert story.left(10) == pytest.approx(30)
+
+
 def test_the_longest_lane_is_waited_for(story):
     story.start(0, total=4)
     for lane in range(4):
