@@ -25,8 +25,8 @@ MUTANTS_OF_WHAT_IS_SEEN = [
     ),
     Mutant(
         "time left", "what compiling took", ESTIMATE,
-        "[(self.began, 0.0), *self.marks][-2:] if self.marks",
-        "[(self.began, 0.0), self.marks[-1]] if self.marks",
+        "[start, *self.marks][-2:]",
+        "[start, self.marks[-1]]",
         (f"{TIMES}::test_one_long_run_tells_how_long_it_takes_yet",),
     ),
     Mutant(

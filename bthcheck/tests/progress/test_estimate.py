@@ -151,6 +151,18 @@ def test_one_long_run_tells_how_long_it_takes_yet(story):
     assert story.left(2000) is None  # nothing was heard for half an hour
 
 
+def test_what_was_compiled_before_the_first_step_is_not_counted(story):
+    story.start(0, total=1)
+    story.train(0, "a")
+    for second in range(2, 22, 2):
+        story.share(second, "a", 0.0)
+        assert story.left(second) is None
+    story.share(22, "a", 0.01)
+    assert story.left(22) == pytest.approx(198)
+    story.share(24, "a", 0.02)
+    assert story.left(24) == pytest.approx(196)
+
+
 def test_a_stack_is_one_lane(story):
     story.start(0, total=8)
     story.train(0, "a", "b", "c", "d")
