@@ -3,6 +3,7 @@
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
+from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
 from bthcheck.tests.mutants_state import MUTANTS_OF_STATE
 from bthcheck.tests.mutants_watching import MUTANTS_OF_WATCHING
 from bthcheck.tests.mutation import Mutant
@@ -363,6 +364,7 @@ MUTANTS = [
     ),
     *MUTANTS_PUBLISHED,
     *MUTANTS_OF_STATE,
+    *MUTANTS_OF_WHAT_IS_SEEN,
     *MUTANTS_OF_WATCHING,
     *MUTANTS_OF_ONES_OWN,
     *MUTANTS_OF_CHANGES,
