@@ -21,7 +21,9 @@ ROWS, STEPS, SEEDS, DIGITS = 3, 1000, 5, 7
 TOLERANCE = 1e-4
 """Relative difference beyond which a run has moved."""
 CHAOTIC = 0.25
-"""Share of the runs that chaos alone may have moved that early. Measured: at most 0.22 after 1200 steps of the small CNN, less before."""
+"""Share of the runs that chaos alone may have moved that early.
+
+Measured: at most 0.22, after 1200 steps of the small CNN, and less before."""
 
 
 @neutral()

@@ -73,9 +73,9 @@ def compare_claim(id: str, before: Snapshot, after: Snapshot, level: float) -> C
     pairs = tuple(_compared(old, new, level))
     changes = (
         *_configuration(*trained),
-        *_beginning(trained[0], trained[1], level),
         *_test(old, new),
         *_verdict(old, new),
+        *_beginning(trained[0], trained[1], level),
         *(Change("numbers", pair.agreement.sentence, "numbers") for pair in pairs if pair.agreement and pair.agreement.differs),
         *_bits(*trained),
     )
@@ -134,8 +134,11 @@ def _configuration(before: list[dict[str, Any]], after: list[dict[str, Any]]) ->
 
 
 def _beginning(before: list[dict[str, Any]], after: list[dict[str, Any]], level: float) -> Iterator[Change]:
+    """What cannot be explained by another configuration, which is said already."""
     for old, new in matched(before, after):
-        if old is not None and new is not None and "beginning" in old and "beginning" in new:
+        if old is None or new is None or differences(old["configuration"], new["configuration"]):
+            continue
+        if "beginning" in old and "beginning" in new:
             found = same_beginning(old["beginning"], new["beginning"], level=level, experiment=new["name"])
             if found.differs:
                 yield Change("numbers", found.sentence, "numbers")
