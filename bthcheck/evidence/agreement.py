@@ -17,7 +17,7 @@ from bthcheck.evidence.exchange import shares
 from bthcheck.evidence.findings import CONFIDENCE
 from bthcheck.evidence.shifts import ROUNDING, moved
 
-LOOSENESS = 0.001
+LOOSENESS = 1e-4
 """Relative widening of the recorded spread of a looseness: rounding through a network in float32, with room."""
 _AT = " at "  # between quantity and level in the columns of a table of several quantities
 
@@ -213,7 +213,7 @@ def same_looseness(
     known = math.isfinite(low) and math.isfinite(high)
     inside = low - allowance * abs(low) <= new_median <= high + allowance * abs(high)
     differs = not inside if known else math.isfinite(new_median)
-    record = f"{low:.4g} to {high:.4g}, with {allowance:.1%} for rounding" if known else "none"
+    record = f"{low:.4g} to {high:.4g}, with {allowance:.2%} for rounding" if known else "none"
     median = f"{new_median:.4g}" if math.isfinite(new_median) else "none"
     return Agreement(
         differs=differs,
