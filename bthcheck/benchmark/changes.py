@@ -112,7 +112,7 @@ def moves(recorded: dict[str, Any], new: dict[str, Any]) -> dict[tuple[str, str]
     found = {}
     for row in new["claims"]:
         for old, now in _matched(known[row["claim"]["id"]], row):
-            if not old["table"] or any(" at " in column for column in old["table"]["columns"]):
+            if not old["table"] or not now["table"] or any(" at " in column for column in old["table"]["columns"]):
                 continue
             tables = [dict(zip(one["table"]["rows"], one["table"]["values"], strict=True)) for one in (old, now)]
             common = [seed for seed in tables[0] if seed in tables[1]]
