@@ -11,9 +11,11 @@ import jinja2
 
 from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
+from bthcheck.report.ending import FINISHED, sentence
 from bthcheck.report.environment import describe
 from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.report.records import headline
+from bthcheck.text import visible
 
 
 def write(
@@ -29,6 +31,7 @@ def write(
     seconds: float,
     root: Path,
     command: list[str],
+    state: str = FINISHED,
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
 
@@ -42,6 +45,7 @@ def write(
     seconds : time the session took
     root : the project, for its commit
     command : the command line that was typed
+    state : how the session ended, one of `bthcheck.report.ending.STATES`
 
     Raises
     ------
@@ -51,6 +55,7 @@ def write(
     records = {
         "profile": profile,
         "placebo": placebo,
+        "state": state,
         "command": shlex.join(command),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
@@ -70,7 +75,8 @@ def write(
 
 def render(records: dict[str, Any], folder: Path) -> str:
     """Return the report as HTML; figures are read from `folder` and become part of it."""
-    return fill("template.html", records, folder)
+    ending = sentence(records.get("state", FINISHED), records["claims"])
+    return fill("template.html", {"state": FINISHED, **records, "ending": ending}, folder)
 
 
 def fill(template: str, values: dict[str, Any], folder: Path) -> str:
@@ -81,10 +87,16 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
     environment.globals["figure"] = lambda path: _data_uri(folder / path)
     return environment.get_template(template).render(values)
+
+
+def _shown(value: Any) -> Any:
+    """Return what stands in the page for a value: text without characters that control what is shown after them."""
+    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _slug(status: str) -> str:

@@ -7,7 +7,7 @@ form of a profile in ``baseline.schema.json``.
 from typing import Any
 
 from bthcheck.report.experiments import identity
-from bthcheck.report.text import rounded
+from bthcheck.report.json_text import rounded
 
 Snapshot = dict[str, dict[str, Any]]
 RINGS = ("verdicts", "numbers", "bits")
