@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from bthcheck.characters import visible
 from bthcheck.choices import PROFILES
 from bthcheck.cli.errors import failing
 
@@ -37,7 +38,7 @@ def command(profile: str, results_dir: str) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
         line = "  ".join([*(f"{entry:<{width}}" for entry, width in zip(row[:3], widths, strict=True)), row[3]])
-        click.echo(_fitting(line))
+        click.echo(_fitting(visible(line)))
 
 
 def _fitting(line: str) -> str:

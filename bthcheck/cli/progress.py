@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bthcheck.characters import visible
+
 if TYPE_CHECKING:
     from bthcheck.training.runs import Run
 
@@ -57,9 +59,9 @@ class Progress:
     def wait(self, sentence: str) -> None:
         """Another process is at it."""
         if self._bar is not None:
-            self._bar.write(sentence, file=sys.stderr)
+            self._bar.write(visible(sentence), file=sys.stderr)
         else:
-            click.echo(sentence, err=True)
+            click.echo(visible(sentence), err=True)
 
     def close(self) -> None:
         """Take the bar away."""

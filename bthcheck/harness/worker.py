@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bthcheck.characters import visible
 from bthcheck.evidence.findings import plain
 from bthcheck.harness.results import PROPERTY
 from bthcheck.harness.settings import Settings
@@ -108,7 +109,7 @@ class Worker:
         if evidence is None or evidence.verdict is None:
             pytest.fail(f"claim {claim.id} presented no evidence", pytrace=False)
         verdict = str(evidence.verdict)
-        message = f"claim {claim.id} is {verdict}: {evidence.reason}"
+        message = visible(f"claim {claim.id} is {verdict}: {evidence.reason}")
         if self.settings.placebo:
             if verdict == "supported":
                 pytest.fail(f"a placebo came out supported: {message}", pytrace=False)

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bthcheck.ambient import neutral
+from bthcheck.characters import visible
 from bthcheck.checks import one_of, positive_int
 from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments.definition import Experiment
@@ -221,13 +222,13 @@ class _Bar:
     def start(self, total: int) -> None:
         from tqdm.auto import tqdm
 
-        self.bar = tqdm(total=total, desc=f"training {self.name}", unit="run")
+        self.bar = tqdm(total=total, desc=f"training {visible(self.name)}", unit="run")
 
     def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
         self.bar.update()
 
     def wait(self, sentence: str) -> None:
-        self.bar.write(sentence, file=sys.stderr)
+        self.bar.write(visible(sentence), file=sys.stderr)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -4,13 +4,15 @@ import argparse
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bthcheck.benchmark.faults import kills, situations
 from bthcheck.benchmark.faults.damage import Entries, kinds
 from bthcheck.benchmark.faults.kills import Trial
+from bthcheck.benchmark.faults.sessions import Place
 from bthcheck.report.environment import describe
 
 HEADER = ("fault", "trials", "lost", "wrong", "left behind", "unsaid")
@@ -32,15 +34,20 @@ def changed(kind: str, seeds: range, entries: Entries) -> list[Trial]:
     return [Trial(wrong=outcome == "wrong", unsaid=outcome * (outcome == "unsaid")) for outcome in outcomes]
 
 
+def _ended(kind: kills.Kind, reference: Place, seed: int) -> Trial:
+    return kills.trial(kind, seed, reference)
+
+
+def _situated(name: str, reference: Place, seed: int) -> Trial:
+    return situations.trial(name, seed, reference)
+
+
 def rows(trials: int, seed: int, only: str) -> Iterator[tuple[str, list[Trial]]]:
     """Yield the name and the trials of each fault whose name has `only` in it, and print how much time is left."""
     seeds = range(seed, seed + trials)
     reference = kills.undisturbed()
-    work: list[tuple[str, Callable[[int], Trial]]] = [
-        (kind.name, lambda number, kind=kind: kills.trial(kind, number, reference))
-        for kind in kills.KINDS  # type: ignore[misc]
-    ]
-    work += [(name, lambda number, name=name: situations.trial(name, number, reference)) for name in situations.SITUATIONS]  # type: ignore[misc]
+    work = [(kind.name, partial(_ended, kind, reference)) for kind in kills.KINDS]
+    work += [(name, partial(_situated, name, reference)) for name in situations.SITUATIONS]
     work = [(name, attempt) for name, attempt in work if only in name]
     started, done = time.monotonic(), 0
     try:
