@@ -45,7 +45,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def literal(text: str) -> str:
-    """Return what a label has to be for a figure to show this text, whoever wrote it: no formula, no control, not all too long."""
+    """Return what a label has to be for a figure to show this text: no formula, no control, not all too long."""
     shown = visible(text)
     shown = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
     return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")  # a legend leaves out what begins with _

@@ -160,8 +160,11 @@ def end(process: "subprocess.Popen[str]", seconds: float = 300) -> Outcome:
     try:
         text, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
+        os.killpg(process.pid, signal.SIGKILL)
         text = process.communicate()[0] + f"\nended after {seconds:g} s"
+    finally:  # also of who is interrupted while it waits
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     return Outcome(process.returncode, text)
 
 
