@@ -1,6 +1,7 @@
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
+from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
@@ -368,4 +369,5 @@ MUTANTS = [
     *MUTANTS_OF_WATCHING,
     *MUTANTS_OF_ONES_OWN,
     *MUTANTS_OF_CHANGES,
+    *MUTANTS_OF_FAULTS,
 ]  # fmt: skip
