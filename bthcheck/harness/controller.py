@@ -115,7 +115,7 @@ class Controller(Worker):
                     gone=self.missing,
                 )
         with self._or_say("there is no new report"):
-            self.report = self._write_report()
+            self.report = self._write_report(self._differences())
         if self.missing and not self.settings.update and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
@@ -155,7 +155,17 @@ class Controller(Worker):
             return paper.claims_folder() / Path(file).name
         return self.config.rootpath / file
 
-    def _write_report(self) -> Path:
+    def _differences(self) -> Any:
+        """Return what differs from the record, for the report; None where nothing is compared."""
+        if self.settings.placebo:
+            return None
+        from bthcheck.harness.against import against_record
+
+        with self._or_say("the report says nothing of the record"):
+            return against_record(self._records(), self.baseline, self.settings.check, self.missing)
+
+    def _write_report(self, differences: Any) -> Path:
+        from bthcheck.harness.against import asked
         from bthcheck.report.page import write
 
         return write(
@@ -168,6 +178,9 @@ class Controller(Worker):
             seconds=time.time() - self.started,
             root=self.config.rootpath,
             command=paper.typed or ["pytest", *map(str, self.config.invocation_params.args)],
+            settings=asked(self.config, self.settings),
+            differences=differences,
+            record=_relative(paper.replayed[1] if paper.replayed else self.settings.record),
         )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

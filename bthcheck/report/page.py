@@ -11,6 +11,8 @@ import jinja2
 
 from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
+from bthcheck.report.comparison import FALSE_ALARM
+from bthcheck.report.differences import Differences
 from bthcheck.report.environment import describe
 from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.report.records import headline
@@ -29,6 +31,9 @@ def write(
     seconds: float,
     root: Path,
     command: list[str],
+    settings: dict[str, Any] | None = None,
+    differences: Differences | None = None,
+    record: str = "",
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
 
@@ -42,6 +47,9 @@ def write(
     seconds : time the session took
     root : the project, for its commit
     command : the command line that was typed
+    settings : what the session was asked for, by which it can be done again
+    differences : what differs from what is on record; None where nothing is compared
+    record : where that is
 
     Raises
     ------
@@ -52,6 +60,7 @@ def write(
         "profile": profile,
         "placebo": placebo,
         "command": shlex.join(command),
+        "settings": settings or {},
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "runs": runs,
@@ -61,16 +70,20 @@ def write(
         "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in claims],
     }
     records = plain(records)
-    page, text = render(records, folder), json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)
+    page, text = (
+        render(records, folder, differences=differences, record=record),
+        json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "records.json", text)
     write_whole(folder / "index.html", page)
     return folder / "index.html"
 
 
-def render(records: dict[str, Any], folder: Path) -> str:
+def render(records: dict[str, Any], folder: Path, *, differences: Differences | None = None, record: str = "") -> str:
     """Return the report as HTML; figures are read from `folder` and become part of it."""
-    return fill("template.html", records, folder)
+    values = {**records, "found": differences, "record": record, "false_alarm": FALSE_ALARM}
+    return fill("template.html", values, folder)
 
 
 def fill(template: str, values: dict[str, Any], folder: Path) -> str:
