@@ -42,6 +42,8 @@ SAYS = {
     "choices": "words a user may choose",
     "faces": "names handed on",
     "files": "whole or not at all",
+    "progress": "how far training is",
+    "text": "what a terminal can show",
 }
 
 

@@ -1,19 +1,15 @@
-"""How far training is, on a terminal; elsewhere nothing is printed but what is waited for."""
+"""How far training is, and a count of what is finished."""
 
-import sys
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
+from bthcheck.progress.bar import Bar
 
 if TYPE_CHECKING:
     from bthcheck.training.runs import Run
 
-_REFRESH_SECONDS = 1.0
 
-
-class Progress:
-    """A bar with the time left, and a count of what is finished; the observer that `bthcheck.run` is given.
+class Progress(Bar):
+    """A line with the time left that also counts; the observer that `bthcheck.run` is given.
 
     Attributes
     ----------
@@ -21,12 +17,10 @@ class Progress:
     seconds : time that those trained took, of one core
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "", kinds: int = 1) -> None:
+        super().__init__(name, kinds)
         self.total = self.read = self.trained = 0
         self.seconds = 0.0
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._bar: Any = None
 
     @property
     def finished(self) -> int:
@@ -36,11 +30,7 @@ class Progress:
     def start(self, total: int) -> None:
         """`total` runs are about to be read or trained."""
         self.total = total
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, desc="training", unit="run", leave=False, file=sys.stderr, smoothing=0)
-            threading.Thread(target=self._tick, daemon=True).start()
+        super().start(total)
 
     def finish(self, run: "Run", key: str, trained: bool, seconds: float) -> None:
         """A run is at hand."""
@@ -50,25 +40,4 @@ class Progress:
                 self.seconds += seconds
             else:
                 self.read += 1
-            if self._bar is not None:
-                self._bar.initial += not trained  # what was read says nothing of how long the others take
-                self._bar.update()
-
-    def wait(self, sentence: str) -> None:
-        """Another process is at it."""
-        if self._bar is not None:
-            self._bar.write(sentence, file=sys.stderr)
-        else:
-            click.echo(sentence, err=True)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._closed.set()
-        if self._bar is not None:
-            self._bar.close()
-
-    def _tick(self) -> None:
-        """Show that time passes also while no run ends."""
-        while not self._closed.wait(_REFRESH_SECONDS):
-            with self._lock:
-                self._bar.refresh()
+        super().finish(run, key, trained, seconds)

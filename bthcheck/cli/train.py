@@ -108,7 +108,7 @@ def command(
     if not overwrite:
         _check_folder(folder, experiment)
     _check(experiment, engine, device)
-    progress = Progress()
+    progress = Progress(experiment.name, len(experiment.levels))
     cache = None if no_cache else cache_dir
     try:
         results = _train(experiment, engine, device, threads, cache, progress)

@@ -17,10 +17,8 @@ from bthcheck.evidence.exchange import shares
 from bthcheck.evidence.findings import CONFIDENCE
 from bthcheck.evidence.shifts import ROUNDING, moved
 
-LOOSENESS = 0.05
-"""Relative widening of the recorded spread of a looseness."""
-FEW = 8
-"""With fewer cases than this, the spread of a looseness is that of all and not of the middle half."""
+LOOSENESS = 0.001
+"""Relative widening of the recorded spread of a looseness: rounding through a network in float32, with room."""
 _AT = " at "  # between quantity and level in the columns of a table of several quantities
 
 
@@ -193,20 +191,6 @@ def same_dispersion(
 
 
 @neutral()
-def spread_of(ratios: Any) -> tuple[float, float]:
-    """Return the spread of bound / value over the cases of an exact inequality: the quartiles, or all with fewer than `FEW`.
-
-    Ratios that are not finite are left out; without any, both are NaN.
-    """
-    finite = np.asarray(ratios, float)
-    finite = finite[np.isfinite(finite)]
-    if finite.size == 0:
-        return math.nan, math.nan
-    low, high = np.quantile(finite, (0.25, 0.75) if finite.size >= FEW else (0, 1))
-    return float(low), float(high)
-
-
-@neutral()
 def same_looseness(
     recorded_spread: tuple[float, float], new_median: float, *, allowance: float = LOOSENESS, quantity: str = ""
 ) -> Agreement:
@@ -214,7 +198,7 @@ def same_looseness(
 
     Parameters
     ----------
-    recorded_spread : as of `spread_of`
+    recorded_spread : as of `bthcheck.evidence.findings.spread_of`
     new_median : None or not finite where no case has a ratio, which only agrees with a record of the same
 
     Raises
@@ -229,7 +213,7 @@ def same_looseness(
     known = math.isfinite(low) and math.isfinite(high)
     inside = low - allowance * abs(low) <= new_median <= high + allowance * abs(high)
     differs = not inside if known else math.isfinite(new_median)
-    record = f"{low:.4g} to {high:.4g}, with {allowance:.0%} for rounding" if known else "none"
+    record = f"{low:.4g} to {high:.4g}, with {allowance:.1%} for rounding" if known else "none"
     median = f"{new_median:.4g}" if math.isfinite(new_median) else "none"
     return Agreement(
         differs=differs,

@@ -13,8 +13,10 @@ import pytest
 from bthcheck.choices import available_threads
 from bthcheck.harness import paper
 from bthcheck.harness.coverage import asked_for, covers
+from bthcheck.harness.monitor import ProgressMonitor
 from bthcheck.harness.results import Results
-from bthcheck.harness.session import ProgressMonitor, usage
+from bthcheck.harness.screen import Screen, screen_of
+from bthcheck.harness.session import usage
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.worker import Worker
 from bthcheck.report.baseline import Update, write_baseline
@@ -38,7 +40,8 @@ class Controller(Worker):
         self.unwritten: list[str] = []
         self.missing: list[str] = []
         self.updated: Update | None = None
-        self.monitor = ProgressMonitor(settings.channel, self._say)
+        self.monitor = ProgressMonitor(settings.channel)
+        self.screen: Screen | None = None
         self._prepared = False
         self._made: list[Path] = []
 
@@ -87,7 +90,18 @@ class Controller(Worker):
             self.settings.channel.hear(heard["process"], heard["lines"])
 
     def pytest_sessionstart(self) -> None:
-        self.monitor.start()
+        self.screen = screen_of(self.config)
+        self.monitor.start(self.screen)
+
+    def pytest_enter_pdb(self) -> None:
+        self._pause(True)
+
+    def pytest_leave_pdb(self) -> None:
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        if self.screen is not None:
+            self.screen.pause(paused)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.results.add(report)
@@ -101,6 +115,8 @@ class Controller(Worker):
 
     def _finish(self, session: pytest.Session) -> None:
         self.monitor.stop()
+        if self.screen is not None:
+            self.screen.close()
         self._hear_of_claims()
         if not self.reports:
             return
@@ -118,6 +134,9 @@ class Controller(Worker):
             self.report = self._write_report(self._differences())
         if self.missing and not self.settings.update and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.settings.markdown is not None:
+            with self._or_say("there are no verdicts in Markdown"):
+                self._write_markdown(self.settings.markdown)
         if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = UNREPORTED
 
@@ -130,7 +149,7 @@ class Controller(Worker):
         """Return the claims with what they are about, as far as it is known without the report."""
         environments = [event["facts"] for event in self.settings.channel.events("environment")]
         return {
-            "claims": self.results.rows(),
+            "claims": self._rows(),
             "experiments": distinct(self.settings.channel.events("experiment")),
             "environments": {facts["digest"]: facts for facts in environments},
         }
@@ -140,7 +159,10 @@ class Controller(Worker):
 
         Where tests were left out, by name, by an option or by an interruption, nothing is missing.
         """
-        if self.settings.placebo or self.settings.channel.events("deselected") or session.shouldstop or session.shouldfail:
+        whole = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if not whole or session.shouldstop or session.shouldfail:
+            return []
+        if self.settings.placebo or self.settings.channel.events("deselected"):
             return []
         asked = asked_for(self.config)
         ran = {row["claim"]["id"] for row in self.results.rows() if row["status"] != "skipped"}
@@ -183,19 +205,36 @@ class Controller(Worker):
             record=_relative(paper.replayed[1] if paper.replayed else self.settings.record),
         )
 
+    def _rows(self) -> list[dict[str, Any]]:
+        claims = self.baseline["claims"]
+        return [{**row, "on_record": claims.get(row["claim"]["id"], {}).get("verdict")} for row in self.results.rows()]
+
+    def _write_markdown(self, path: Path) -> None:
+        from bthcheck.report.job_summary import write
+
+        footer = [f"Runs: {usage(self.settings.channel)}."]
+        footer += [f"Report: {_relative(self.report)}"] if self.report is not None else []
+        write(path, self._rows(), profile=self.settings.profile, placebo=self.settings.placebo,
+              footer=[*footer, *self.unwritten])  # fmt: skip
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.reports:
             return
-        from bthcheck.report.terminal import shown, table
+        from bthcheck.report import terminal
+        from bthcheck.text import shown
 
         encoding = getattr(terminalreporter._tw._file, "encoding", None)
 
         def say(line: str, **markup: bool) -> None:
             terminalreporter.write_line(shown(line, encoding), **markup)
 
-        terminalreporter.section("verdicts" + (" on a placebo" if self.settings.placebo else ""))
-        for line, color in table(self.results.rows(), terminalreporter._tw.fullwidth):
+        rows, placebo = self._rows(), self.settings.placebo
+        terminalreporter.section("verdicts" + (" on a placebo" if placebo else ""))
+        verbose = self.config.get_verbosity() > 0
+        width = terminalreporter._tw.fullwidth
+        for line, color in terminal.verdicts(rows, width, verbose=verbose, placebo=placebo, encoding=encoding):
             say(line, **{color: True} if color else {})
+        say(f"claims: {terminal.summary(rows, placebo=placebo)}")
         say(f"runs: {usage(self.settings.channel)}")
         for id in self.missing:
             word = "is on record, and is no more" if self.settings.update else "is on record, and did not run"
@@ -227,12 +266,6 @@ class Controller(Worker):
             self.unwritten.append(f"{consequence}: {what}: {error.strerror}")
         except Exception as error:
             self.unwritten.append(f"{consequence}: {type(error).__name__}: {error}")
-
-    def _say(self, line: str) -> None:
-        terminal: Any = self.config.pluginmanager.getplugin("terminalreporter")
-        if terminal is not None:
-            terminal.ensure_newline()
-            terminal.write_line(line)
 
 
 def _relative(path: Path) -> str:

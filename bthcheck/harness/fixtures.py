@@ -62,17 +62,20 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
         configuration = without_folders(json.loads(sized.to_json()))
+        log = RunLog(settings.channel, sized.name, configuration)
         try:
             dataset = run(
                 sized,
                 device=device,
                 engine=engine,
                 cache=settings.cache,
-                progress=RunLog(settings.channel, sized.name, configuration),
+                progress=log,
                 threads=settings.threads,
             )
         except MemoryError as error:
             pytest.fail(str(error), pytrace=False)
+        finally:
+            log.end()
         facts = digests.environment(dataset.attrs["device"])
         entry = {
             "name": sized.name, "configuration": configuration, "engine": dataset.attrs["engine"],

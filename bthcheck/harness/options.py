@@ -34,6 +34,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "fetch the full CIFAR-10, which the paper profile needs, unless it is there",
     },
+    "markdown": {
+        "default": None,
+        "metavar": "FILE",
+        "help": "write the verdicts as Markdown too; added to the file that GITHUB_STEP_SUMMARY names, else replaced",
+    },
     "placebo": {"action": "store_true", "help": "permute levels within seeds: no trend claim may come out supported"},
     "check": {
         "default": "numbers",

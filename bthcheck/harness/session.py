@@ -4,16 +4,14 @@ import contextlib
 import json
 import os
 import threading
+import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bthcheck.report.experiments import identity, told_apart
-
-if TYPE_CHECKING:
-    from bthcheck.training.runs import Run
+from bthcheck.progress.reporter import Reporter
+from bthcheck.report.experiments import identity
 
 
 class Channel:
@@ -33,8 +31,8 @@ class Channel:
         self._warned = False
 
     def log(self, event: str, **details: Any) -> None:
-        """Append an event; safe from any thread or process. If the folder cannot be written, a warning says so, once."""
-        line = json.dumps({"event": event, **details})
+        """Append an event with the time, from any thread. If the folder cannot be written, a warning says so, once."""
+        line = json.dumps({"event": event, "at": time.monotonic(), **details})
         trouble = None
         with self._lock:
             self._lines.setdefault(str(os.getpid()), []).append(line)
@@ -82,29 +80,24 @@ class Channel:
         return found
 
 
-@dataclass(frozen=True)
-class RunLog:
+class RunLog(Reporter):
     """Tells a channel of every run of one experiment; the observer that `bthcheck.run` is given.
 
+    Parameters
+    ----------
     experiment : its name
     configuration : its fields, which tell it from others of that name
     """
 
-    channel: Channel
-    experiment: str
-    configuration: dict[str, Any]
+    def __init__(self, channel: Channel, experiment: str, configuration: dict[str, Any]) -> None:
+        super().__init__(channel.log, identity(configuration), max(1, len(configuration.get("levels", ()))))
+        self.name = experiment
+        self.configuration = configuration
 
     def start(self, total: int) -> None:
         """`total` runs are about to be read or trained."""
-        self.channel.log("start", name=self.experiment, configuration=self.configuration, total=total)
-
-    def finish(self, run: "Run", key: str, trained: bool, seconds: float) -> None:
-        """A run is at hand."""
-        self.channel.log("run", experiment=identity(self.configuration), key=key, trained=trained, seconds=seconds)
-
-    def wait(self, sentence: str) -> None:
-        """Another process is at it."""
-        self.channel.log("wait", sentence=sentence)
+        about = {"name": self.name, "configuration": self.configuration}
+        self.log("start", experiment=self.experiment, total=total, kinds=self.kinds, **about)
 
 
 @dataclass(frozen=True)
@@ -133,59 +126,3 @@ def usage(channel: Channel) -> Usage:
         else:
             read.add(event["key"])
     return Usage(len(read - trained.keys()), len(trained), sum(trained.values()))
-
-
-class ProgressMonitor:
-    """Prints how far training is while it takes place, in whichever processes it does.
-
-    Parameters
-    ----------
-    write : prints one line
-    interval : seconds between lines
-    """
-
-    def __init__(self, channel: Channel, write: Callable[[str], None], interval: float = 2.0) -> None:
-        self._channel = channel
-        self._write = write
-        self._interval = interval
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._shown: dict[str, int] = {}
-        self._waits: set[str] = set()
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Watch no longer."""
-        self._stop.set()
-        if self._thread.ident is not None:  # pytest starts no session for a plugin that it finds while it collects
-            self._thread.join(timeout=5)
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self._interval):
-            with contextlib.suppress(OSError, ValueError):  # a terminal that is gone, or cannot show a character
-                for line in self.lines():
-                    self._write(line)
-
-    def lines(self) -> list[str]:
-        """Return a line for every experiment that trained something since the last call, and what is waited for."""
-        started = {identity(event["configuration"]): event for event in self._channel.events("start")}
-        names = dict(zip(started, told_apart(list(started.values())), strict=True))
-        done: dict[str, set[str]] = {key: set() for key in started}
-        trained: dict[str, set[str]] = {key: set() for key in started}
-        for event in self._channel.events("run"):
-            if event["experiment"] in started:  # but for one whose start was lost
-                done[event["experiment"]].add(event["key"])
-                if event["trained"]:
-                    trained[event["experiment"]].add(event["key"])
-        # Events come process by process, so that a new one may stand before those that were shown.
-        waiting = dict.fromkeys(event["sentence"] for event in self._channel.events("wait"))
-        lines = [sentence for sentence in waiting if sentence not in self._waits]
-        self._waits.update(lines)
-        for key, start in started.items():
-            if len(trained[key]) > self._shown.get(key, 0):
-                self._shown[key] = len(trained[key])
-                lines.append(f"training {names[key]}: {len(done[key])} of {start['total']} runs")
-        return lines

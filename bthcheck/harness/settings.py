@@ -28,6 +28,7 @@ class Settings:
     data : archive of images that is read in the place of the full CIFAR-10, or None
     check : the ring that is compared with the record
     update : whether what is found is put on record, and so not held against a claim
+    markdown : file that the verdicts are written to as Markdown, or None; a matter of the process that reports
     """
 
     profile: str
@@ -42,6 +43,7 @@ class Settings:
     data: Path | None
     check: str
     update: bool
+    markdown: Path | None = None
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -81,6 +83,7 @@ def settings_of(config: pytest.Config) -> Settings:
         data=_data_file(config) if shared is None else folders.get("data"),
         check=option(config, "check"),
         update=option(config, "update-baseline") and not option(config, "placebo"),
+        markdown=_markdown_file(config) if shared is None else None,
     )
 
 
@@ -126,6 +129,15 @@ def _data_file(config: pytest.Config) -> Path | None:
 
         open_archive(path)
     return path
+
+
+def _markdown_file(config: pytest.Config) -> Path | None:
+    given = option(config, "markdown")
+    if given is None:
+        return None
+    if not given or (config.invocation_params.dir / given).is_dir():
+        raise ValueError(f"--markdown must be the name of a file, got {given!r}")
+    return Path(config.invocation_params.dir, given)
 
 
 def _folder(config: pytest.Config, name: str, default: str) -> Path:

@@ -43,7 +43,7 @@ def source_of(function: Callable[..., Any] | None) -> Source | None:
 
 @functools.cache
 def _source(path: Path, name: str) -> Source | None:
-    found: dict[tuple[Path, str], ast.stmt] = {}
+    found: dict[tuple[Path, str], list[ast.stmt]] = {}
     pending = [(path, name)]
     while pending:
         here = file, wanted = pending.pop()
@@ -51,28 +51,32 @@ def _source(path: Path, name: str) -> Source | None:
             continue
         defined, imported = _module(file)
         if wanted in defined:
-            found[here] = node = defined[wanted]
-            pending += [(file, used) for used in sorted(_names(node))]
+            found[here] = defined[wanted]
+            pending += [(file, used) for node in defined[wanted] for used in sorted(_names(node))]
         elif wanted in imported:
             pending.append(imported[wanted])
     if (path, name) not in found:
         return None
     total = hashlib.sha256()
-    for (file, wanted), node in sorted(found.items(), key=lambda entry: (entry[0][0].name, entry[0][1])):
-        total.update(f"{file.stem}.{wanted}: {_dumped(node)}\n".encode())
-    constants = {wanted: _expression(node) for (_, wanted), node in sorted(found.items()) if not _is_code(node)}
+    for (file, wanted), nodes in sorted(found.items(), key=lambda entry: (entry[0][0].name, entry[0][1])):
+        total.update(f"{_defined(file, wanted)}: {_dumped(nodes)}\n".encode())
+    constants = {
+        wanted: _expression(nodes[-1])
+        for (_, wanted), nodes in sorted(found.items(), key=lambda entry: entry[0])
+        if not _is_code(nodes[-1])
+    }
     return Source(total.hexdigest()[:_LENGTH], constants)
 
 
 @functools.cache
-def _module(path: Path) -> tuple[dict[str, ast.stmt], dict[str, tuple[Path, str]]]:
+def _module(path: Path) -> tuple[dict[str, list[ast.stmt]], dict[str, tuple[Path, str]]]:
     """Return what a file defines at its top, and what it imports by name from files beside it."""
     tree = ast.parse(path.read_text(encoding="utf-8"), path)
-    defined: dict[str, ast.stmt] = {}
+    defined: dict[str, list[ast.stmt]] = {}
     imported: dict[str, tuple[Path, str]] = {}
     for node in tree.body:
         for name in _defines(node):
-            defined[name] = node
+            defined.setdefault(name, []).append(node)
         if isinstance(node, ast.ImportFrom) and node.module:
             beside = path.with_name(f"{node.module.rpartition('.')[2]}.py")
             if beside.is_file() and _is_beside(node.module, beside):
@@ -84,6 +88,11 @@ def _is_beside(module: str, path: Path) -> bool:
     """Whether it is that file which the name of a module means here."""
     loaded = getattr(sys.modules.get(module), "__file__", None)
     return loaded is None or Path(loaded).resolve() == path
+
+
+def _defined(path: Path, name: str) -> str:
+    """Return what a definition is called, wherever on a machine its file lies."""
+    return f"{path.stem}.{name}"
 
 
 def _defines(node: ast.stmt) -> Iterator[str]:
@@ -99,7 +108,8 @@ def _defines(node: ast.stmt) -> Iterator[str]:
 
 def _names(node: ast.stmt) -> set[str]:
     """Return the names that a definition uses; its decorators are not part of it."""
-    parts = [part for part in ast.iter_child_nodes(node) if part not in getattr(node, "decorator_list", [])]
+    unused = [*getattr(node, "decorator_list", []), *getattr(node, "targets", [])]
+    parts = [part for part in ast.iter_child_nodes(node) if part not in unused]
     return {name.id for part in parts for name in ast.walk(part) if isinstance(name, ast.Name)}
 
 

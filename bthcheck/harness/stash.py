@@ -1,4 +1,4 @@
-"""Where pytest keeps what is ours: the settings of a session, what was trained, and what a claim's test has presented."""
+"""Where pytest keeps what is ours: settings, what was trained, and what a claim's test has presented, also as JSON."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 EVIDENCE: "pytest.StashKey[Evidence]" = pytest.StashKey()
 TRAINED: "pytest.StashKey[Trained]" = pytest.StashKey()
+RECORD: "pytest.StashKey[str]" = pytest.StashKey()
 
 
 def claim_of(item: pytest.Item) -> "Claim | None":

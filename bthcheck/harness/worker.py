@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bthcheck.evidence.findings import plain
-from bthcheck.harness.results import PROPERTY
+from bthcheck.harness.results import ATTRIBUTE, properties
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.source import source_of
-from bthcheck.harness.stash import EVIDENCE, TRAINED, claim_of
+from bthcheck.harness.stash import EVIDENCE, RECORD, TRAINED, claim_of
 from bthcheck.report.baseline import read_baseline
 from bthcheck.report.snapshot import Snapshot, claim_entry
 
@@ -109,6 +109,11 @@ class Worker:
         self._judge(claim, record)
         return result
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Iterator[Any]:
+        """Send nothing that UTF-8 has no bytes for: xdist would end the session over half of a surrogate pair."""
+        return sendable((yield))
+
     def _record(self, item: pytest.Item, trained: list[str], **extra: str) -> dict[str, Any] | None:
         """Attach to the test's report what its claim presented, and return it; None if it presented nothing."""
         evidence = item.stash.get(EVIDENCE, None)
@@ -117,8 +122,17 @@ class Worker:
         facts = self._facts(item, trained)
         record = plain({**evidence.to_dict(), "nodeid": item.nodeid, **facts, **extra})
         record |= self._compared(record)
-        item.user_properties.append((PROPERTY, json.dumps(record, allow_nan=False, default=str)))
+        item.stash[RECORD] = json.dumps(record, allow_nan=False, default=str)
+        on_record = None if self.settings.placebo else self.baseline["claims"].get(record["claim"]["id"], {}).get("verdict")
+        item.user_properties += properties(record, on_record)
         return record
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        report: Any = yield
+        if RECORD in item.stash:
+            setattr(report, ATTRIBUTE, item.stash[RECORD])
+        return report
 
     def _facts(self, item: pytest.Item, trained: list[str]) -> dict[str, Any]:
         """Return what a claim's numbers come from: its own code, what was trained for it, and the machine."""
@@ -145,7 +159,8 @@ class Worker:
 
         trained = self.config.stash[TRAINED].experiments
         now: Snapshot = {"claims": {id: claim_entry(record)}, "experiments": trained, "environments": {}}
-        changes = compare_claim(id, self.baseline, now, level_of(self.baseline)).changes
+        found = compare_claim(id, self.baseline, now, level_of(self.baseline)).changes
+        changes = [change for change in found if change.alarm != "bits" or self.settings.check == "bits"]
         failing = any(change.fails(self.settings.check) for change in changes)
         return {"changes": sentences(changes), "fails": failing and not self.settings.update}
 
@@ -167,6 +182,17 @@ class Worker:
         if verdict == on_record:
             pytest.xfail(f"{message} (as on record)")
         pytest.fail(message, pytrace=False)
+
+
+def sendable(value: Any) -> Any:
+    """Return plain values with the escapes of characters that UTF-8 has no bytes for."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {sendable(key): sendable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(sendable, value))
+    return value
 
 
 def refusal(claims: "dict[str, Claim]") -> str | None:

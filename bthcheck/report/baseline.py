@@ -169,9 +169,24 @@ def _problem(whole: Any) -> str | None:
     schema = json.loads(resources.files("bthcheck.report").joinpath("baseline.schema.json").read_text(encoding="utf-8"))
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(whole))
     if error is None:
-        return None
+        return _ragged(whole)
     message = error.message if len(error.message) <= 200 else error.message[:199] + "…"
     return f"{'/'.join(map(str, error.absolute_path)) or 'the whole'}: {message}"
+
+
+def _ragged(whole: dict[str, Any]) -> str | None:
+    """Return which table has not a row a seed and a number a column, which a schema cannot ask for; None if all have."""
+    for profile, kept in whole["profiles"].items():
+        for id, claim in kept["claims"].items():
+            for finding in claim.get("findings", []):
+                table = finding.get("table")
+                if table is None:
+                    continue
+                widths = {len(row) for row in table["values"]}
+                if len(table["rows"]) != len(table["values"]) or not widths <= {len(table["columns"])}:
+                    where = f"{profile}, {id}, “{finding['quantity']}”"
+                    return f"{where}: the table must have a row a seed and a number a column"
+    return None
 
 
 def _upgraded(path: Path, whole: dict[str, Any]) -> dict[str, Snapshot]:

@@ -1,16 +1,14 @@
 """A comparison in Markdown, for a pull request's comment or a job's summary."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from bthcheck.report.comparison import FALSE_ALARM
-from bthcheck.report.comparison_text import plain
 from bthcheck.report.differences import Differences, Effect
+from bthcheck.report.markdown import escape, size, table
 from bthcheck.report.numbers import count
 
 LIMIT = 60_000
 """Bytes, of which a comment on GitHub may have 65536 characters."""
-_SPECIAL = re.compile(r"[\\`*_\[\]<>&|~$#!@:=]")
 _LONGEST = 300  # characters of a sentence where there is little room
 
 
@@ -23,14 +21,9 @@ def markdown(found: Differences, before: str, after: str, *, limit: int = LIMIT)
     """
     for folded, longest, most in ((True, None, None), (False, None, None), (False, _LONGEST, None), (False, _LONGEST, 50)):
         text = _document(found, before, after, folded=folded, longest=longest, most=most)
-        if len(text.encode("utf-8", "backslashreplace")) <= limit:
+        if size(text) <= limit:
             return text
     return _cut(text, limit)
-
-
-def escape(text: str) -> str:
-    """Return Markdown that shows a text as it is, on one line."""
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", plain(text))
 
 
 def _document(
@@ -45,7 +38,7 @@ def _document(
     lines += [f"- {said(note)}" for note in found.notes]
     if found.verdicts:
         rows = [(escape(v.id), escape(v.before), f"**{escape(v.after)}**", said(v.statement)) for v in found.verdicts[:most]]
-        lines += ["", "#### Verdicts", "", *_table(("claim", "on record", "now", "statement"), rows)]
+        lines += ["", "#### Verdicts", "", *table(("claim", "on record", "now", "statement"), rows)]
     if found.different:
         lines += ["", "#### Effects that differ", "", *_effects(found.different[:most], said)]
     if found.tests:
@@ -64,7 +57,7 @@ def _document(
     facts = [fact for fact in found.facts if fact.differs]
     if facts:
         machines = [(escape(fact.name), said(fact.before), said(fact.after)) for fact in facts]
-        lines += ["", "#### Machines and libraries that differ", "", *_table(("", "on record", "now"), machines)]
+        lines += ["", "#### Machines and libraries that differ", "", *table(("", "on record", "now"), machines)]
     if found.alike:
         title = f"{count(len(found.alike), 'finding')} of which nothing differs"
         if folded:
@@ -84,11 +77,7 @@ def _effects(rows: Iterable[Effect], said: Callable[[str], str]) -> list[str]:
         (escape(r.id), said(r.quantity), escape(r.before), escape(r.after), escape(r.difference), said(r.sentence))
         for r in rows
     ]
-    return _table(("claim", "measured", "on record", "now", "difference", "what the comparison says"), cells)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *rows]]
+    return table(("claim", "measured", "on record", "now", "difference", "what the comparison says"), cells)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -97,7 +86,7 @@ def _cut(text: str, limit: int) -> str:
     kept: list[str] = []
     room = limit - len(end.encode())
     for line in text.splitlines():
-        room -= len(line.encode("utf-8", "backslashreplace")) + 1
+        room -= size(line) + 1
         if room < 0:
             break
         kept.append(line)

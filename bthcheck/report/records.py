@@ -11,6 +11,8 @@ STATUSES = ("error", "crashed", "no verdict", "refuted", "inconclusive", "vacuou
 def row(nodeid: str, claim: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a claim: its record with `status`, `reason`, `seconds` and `nodeid`.
 
+    Whoever knows the record adds `on_record`, the verdict there or None, and `changes`, sentences on what differs from it.
+
     Parameters
     ----------
     nodeid : of its test
@@ -42,6 +44,33 @@ def row(nodeid: str, claim: dict[str, Any], entry: dict[str, Any]) -> dict[str, 
 def worst_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows in the order in which they are shown."""
     return sorted(rows, key=lambda row: (STATUSES.index(row["status"]), row["claim"]["id"]))
+
+
+def is_on_record(row: dict[str, Any]) -> bool:
+    """Whether a claim came out as it is on record."""
+    return row.get("on_record") == row["status"] and not row.get("changes")
+
+
+def has_changed(row: dict[str, Any]) -> bool:
+    """Whether a claim has a verdict and it, or a number behind it, is another than on record."""
+    verdict, before = row.get("verdict"), row.get("on_record")
+    return bool(row.get("changes")) or (verdict == row["status"] and before is not None and before != verdict)
+
+
+def needs_attention(row: dict[str, Any], *, placebo: bool = False) -> bool:
+    """Whether somebody has to look at a claim: it ended in an error, is neither supported nor as on record, or has changed.
+
+    A better verdict than on record is a change. What did not run has nothing to show, unless it was skipped and is on record.
+    On a placebo a claim is not to come out supported.
+    """
+    status = row["status"]
+    if status in ("error", "crashed"):
+        return True
+    if placebo:
+        return bool(status == "supported")
+    if status in ("skipped", "no verdict"):
+        return status == "skipped" and row.get("on_record") is not None
+    return has_changed(row) or not (status == "supported" or is_on_record(row))
 
 
 def headline(row: dict[str, Any]) -> dict[str, Any]:

@@ -236,7 +236,8 @@ FLOORS = (
     "theory.published.repeats", "theory.published.steps",
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
     "training.fingerprints", "training.trial", "training.views",
-    "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities",
+    "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities", "evidence.agreement",
+    "evidence.exchange", "evidence.shifts",
 )  # fmt: skip
 COMPUTE_NOTHING = {"unsupported", "shape", "values_of", "counterexample", "points_of"}
 

@@ -1,7 +1,6 @@
 """Train experiments: choose an engine, spread the runs, put the results together."""
 
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
@@ -14,6 +13,7 @@ from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.choices import ENGINES, available_threads, check_device
 from bthcheck.experiments.definition import Experiment
+from bthcheck.progress.bar import Bar
 from bthcheck.training import code, fused, interrupt, reference, stacked
 from bthcheck.training.cache import RunCache
 from bthcheck.training.dataset import assemble
@@ -44,7 +44,8 @@ def run(
     device : "auto", "cpu", "cuda" or "cuda:N"; "auto" is the CPU, which the fused engine makes the fastest for small MLPs
     engine : "auto", "fused", "stacked" or "reference"; "auto" is the first of them that can do what is asked
     cache : folder of finished runs, shared with other processes, or None for none
-    progress : whether to show a progress bar, or an object that is told of every run
+    progress : whether to show on standard error how far it is, or an object that is told of every run; see
+        `bthcheck.training.obtain.Observer`
     threads : runs, or on a CPU stacks of runs, trained at once; all available cores if None. It never changes a number.
 
     Returns
@@ -65,7 +66,9 @@ def run(
     runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
     module, device = resolve(runs, engine, device)
     threads = available_threads() if threads is None else positive_int("threads", threads)
-    observer = _Bar(experiment.name) if progress is True else _Silent() if progress is False else progress
+    observer: Observer = _Silent() if isinstance(progress, bool) else progress
+    if progress is True:
+        observer = Bar(experiment.name, len(experiment.levels))
     try:
         results = obtain(
             runs,
@@ -78,7 +81,7 @@ def run(
             observer=observer,
         )
     finally:
-        if isinstance(observer, _Bar):
+        if isinstance(observer, Bar) and progress is True:
             observer.close()
     by_run = {(one.level, one.seed): result for one, result in zip(runs, results, strict=True)}
     return assemble(experiment, by_run, {"engine": module.NAME, "device": device})
@@ -209,26 +212,3 @@ class _Silent:
 
     def wait(self, sentence: str) -> None:
         pass
-
-
-class _Bar:
-    """A tqdm bar on standard error."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.bar: Any = None
-
-    def start(self, total: int) -> None:
-        from tqdm.auto import tqdm
-
-        self.bar = tqdm(total=total, desc=f"training {self.name}", unit="run")
-
-    def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
-        self.bar.update()
-
-    def wait(self, sentence: str) -> None:
-        self.bar.write(sentence, file=sys.stderr)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()

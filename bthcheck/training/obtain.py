@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from bthcheck.training import interrupt
 from bthcheck.training.cache import Locked, RunCache, describe, key_of
 from bthcheck.training.runs import Run, RunResult
+from bthcheck.training.share import followed
 
 Train = Callable[[Sequence[Run]], list[RunResult]]
 
@@ -22,6 +23,9 @@ class Observer(Protocol):
 
     def start(self, total: int) -> None:
         """`total` runs are about to be read or trained."""
+
+    # Also, if there is such a method: begin(runs: Sequence[Run], keys: Sequence[str], share: Callable[[], float]) -> None.
+    # These runs are trained side by side from now on; `share()` is how much of that is done, 0 to 1, whenever it is asked.
 
     def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
         """A run is at hand: `trained` just now in `seconds`, or read from the cache."""
@@ -82,12 +86,19 @@ def obtain(
                         found[index] = result
                         continue
                 mine.append(index)
-            for index, result in zip(mine, train([runs[index] for index in mine]) if mine else [], strict=True):
+            for index, result in zip(mine, trained(mine) if mine else [], strict=True):
                 if cache is not None:
                     cache.write(keys[index], result, about(runs[index], descriptions[index]))
                 found[index] = result
                 observer.finish(runs[index], keys[index], True, result.seconds)
         return found
+
+    def trained(indices: Sequence[int]) -> list[RunResult]:
+        with followed() as share:
+            begin = getattr(observer, "begin", None)  # of `Observer`, which not everybody who writes one knows
+            if begin is not None:
+                begin([runs[index] for index in indices], [keys[index] for index in indices], share)
+            return train([runs[index] for index in indices])
 
     progress = told = time.monotonic()
     pending = [list(shard) for shard in shards]

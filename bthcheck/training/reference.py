@@ -25,6 +25,7 @@ from bthcheck.training import interrupt
 from bthcheck.training.chance import random_states
 from bthcheck.training.optimizers import Optimizer, optimizer_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
+from bthcheck.training.share import follow_rows
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 from bthcheck.training.streams import module_seed
 from bthcheck.training.views import View, view_of
@@ -66,6 +67,7 @@ def _train(run: Run, device: str) -> RunResult:
     initial = view.bias.detach().clone()
     optimizer = _optimizer(run, view)
     statistics = blank_statistics(training.rows)
+    follow_rows(statistics["trajectory_length"])
     stop = interrupt.current()
 
     schedule = zip(training.learning_rates(), training.tested(), training.probed(), strict=True)

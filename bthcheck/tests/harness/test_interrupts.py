@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def test_what_is_finished_is_reported(interrupted, tmp_path, workers, group):
     records = json.loads((tmp_path / "reports" / "records.json").read_text())
     statuses = {row["claim"]["id"]: row["status"] for row in records["claims"]}
     assert statuses == {"ONE": "supported", "SLOW": "no verdict", "NEVER": "no verdict"}, text
-    assert "ONE    One is at most two   supported" in text
+    assert re.search(r"^ONE +supported", text, re.M), text
     assert "report: reports/index.html" in text
     assert "INTERNALERROR" not in text
     assert not list(tmp_path.glob("bthcheck-*"))  # nor is its temporary folder left

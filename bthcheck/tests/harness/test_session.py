@@ -4,9 +4,34 @@ import shutil
 import time
 import warnings
 
+import numpy as np
 import pytest
 
-from bthcheck.harness.session import Channel, ProgressMonitor, RunLog, usage
+from bthcheck.harness.monitor import ProgressMonitor
+from bthcheck.harness.session import Channel, RunLog, usage
+from bthcheck.progress import reporter
+
+
+class Shown:
+    """Where a monitor shows what it has to say."""
+
+    encoding = width = None
+
+    def __init__(self):
+        self.line, self.said = "", []
+
+    def show(self, line):
+        self.line = line
+
+    def say(self, line):
+        self.said.append(line)
+
+
+def looking(channel):
+    """A monitor that looks when it is told to, and what it shows."""
+    monitor, shown = ProgressMonitor(channel, interval=1e6), Shown()
+    monitor.start(shown)
+    return monitor, shown
 
 
 def test_a_run_trained_by_one_worker_and_read_by_another_is_a_miss(tmp_path):
@@ -27,34 +52,68 @@ def test_events_survive_a_line_cut_off_by_a_crash(tmp_path):
     assert sorted(event["key"] for event in channel.events("run")) == ["a", "b"]
 
 
-def test_progress_speaks_when_something_was_trained(tmp_path):
+def test_progress_is_shown_while_something_is_trained(tmp_path):
     channel = Channel(tmp_path)
-    monitor = ProgressMonitor(channel, lambda line: None)
+    monitor, shown = looking(channel)
     log = RunLog(channel, "sinusoids", {})
     log.start(3)
-    assert monitor.lines() == []
-    log.finish(None, "a", False, 1.0)
-    assert monitor.lines() == []  # only read
+    log.finish(None, "a", False, 100.0)
+    monitor.look()
+    assert shown.line == ""  # only read
+    log.begin([None], ["b"], lambda: 0.0)
+    monitor.look()
+    assert shown.line == "training sinusoids: 1 of 3 runs (33 %), about 3 min left"
     log.finish(None, "b", True, 1.0)
-    assert monitor.lines() == ["training sinusoids: 2 of 3 runs"]
-    assert monitor.lines() == []
+    monitor.look()
+    assert shown.line == ""
+    log.begin([None], ["c"], lambda: 0.0)
+    monitor.look()
+    assert shown.line == "training sinusoids: 2 of 3 runs (66 %), a few seconds left"
+    log.end()
+    monitor.look()
+    assert shown.line == ""
+    monitor.stop()
+
+
+def test_a_process_says_from_time_to_time_how_far_a_long_run_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(reporter, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(reporter, "SAY_SECONDS", 0.02)
+    channel = Channel(tmp_path)
+    log = RunLog(channel, "sinusoids", {})
+    log.start(1)
+    done = iter(np.linspace(0.1, 0.9, 1000))
+    log.begin([None], ["a"], lambda: next(done))
+    wait_until(lambda: len(channel.events("share")) >= 3)
+    shares = [event["share"] for event in channel.events("share")]
+    assert shares == sorted(shares)
+    assert {event["key"] for event in channel.events("share")} == {"a"}
+    log.finish(None, "a", True, 1.0)
+    wait_until(lambda: not log._looking)
+    count = len(channel.events("share"))
+    log.begin([None], ["b"], lambda: 0.5)  # it begins anew
+    wait_until(lambda: len(channel.events("share")) > count)
+    log.end()
+    wait_until(lambda: not log._looking)
 
 
 def test_what_is_waited_for_is_said_once_whichever_process_waits(tmp_path):
     """A worker whose events come first may speak last."""
     channel = Channel(tmp_path)
-    monitor = ProgressMonitor(channel, lambda line: None)
+    monitor, shown = looking(channel)
     RunLog(channel, "sinusoids", {}).wait("waiting for one")
-    assert monitor.lines() == ["waiting for one"]
-    assert monitor.lines() == []
-    lines = [json.dumps({"event": "wait", "sentence": f"waiting for {what}"}) for what in ("two", "one")]
+    for _ in range(2):
+        monitor.look()
+        assert shown.said == ["waiting for one"]
+    lines = [json.dumps({"event": "wait", "at": 0, "sentence": f"waiting for {what}"}) for what in ("two", "one")]
     channel.hear("0", lines)
-    assert monitor.lines() == ["waiting for two"]
-    assert monitor.lines() == []
+    for _ in range(2):
+        monitor.look()
+        assert shown.said == ["waiting for one", "waiting for two"]
 
 
 def test_a_monitor_that_was_never_started_can_be_stopped(tmp_path):
-    ProgressMonitor(Channel(tmp_path), lambda line: None).stop()
+    ProgressMonitor(Channel(tmp_path)).stop()
+    ProgressMonitor(Channel(tmp_path)).start(None)
 
 
 # ---------------------------------------------------------------------------------- experiments that share a name
@@ -62,18 +121,21 @@ def test_a_monitor_that_was_never_started_can_be_stopped(tmp_path):
 
 def test_experiments_that_share_a_name_do_not_share_their_progress(tmp_path):
     channel = Channel(tmp_path)
-    monitor = ProgressMonitor(channel, lambda line: None)
+    monitor, shown = looking(channel)
     logs = [RunLog(channel, "dropout", {"training": {"epochs": epochs}, "levels": [1]}) for epochs in (300, 500)]
     logs[0].start(15)
     logs[1].start(10)
-    for number in range(15):
+    for number in range(14):
         logs[0].finish(None, f"a{number}", True, 1.0)
     for number in range(5):
         logs[1].finish(None, f"b{number}", True, 1.0)
-    assert monitor.lines() == [
-        "training dropout (epochs 300): 15 of 15 runs",
-        "training dropout (epochs 500): 5 of 10 runs",
-    ]
+    for log in logs:
+        log.begin([None], [f"{log.kinds}{log.experiment}"], lambda: 0.0)
+    monitor.look()
+    assert shown.line == (
+        "training 2 experiments: 19 of 25 runs (76 %), a few seconds left:"
+        " dropout (epochs 300) 14 of 15, dropout (epochs 500) 5 of 10"
+    )
 
 
 # ------------------------------------------------------------------------------------------ a folder that is lost
@@ -88,7 +150,10 @@ def test_a_folder_that_cannot_be_written_is_a_warning_once_and_loses_nothing(tmp
         start_and_finish(log)
     assert len(seen) == 1
     assert usage(channel).misses == 1
-    assert ProgressMonitor(channel, lambda line: None).lines() == ["training one: 1 of 3 runs"]
+    monitor, shown = looking(channel)
+    log.begin([None], ["b"], lambda: 0.0)
+    monitor.look()
+    assert shown.line.startswith("training one: 1 of 3 runs")
 
 
 def test_a_folder_that_cannot_be_written_is_no_error_even_where_warnings_are(tmp_path):
@@ -126,20 +191,14 @@ def test_a_process_hands_over_what_its_folder_lost(tmp_path):
 
 
 def test_a_monitor_survives_a_terminal_that_is_gone(tmp_path):
-    channel = Channel(tmp_path)
-    said = []
+    class Gone(Shown):
+        def show(self, line):
+            self.said.append(line)
+            raise BrokenPipeError
 
-    def write(line):
-        said.append(line)
-        raise BrokenPipeError if len(said) == 1 else UnicodeEncodeError("ascii", "φ", 0, 1, "no")
-
-    monitor = ProgressMonitor(channel, write, interval=0.01)
-    monitor.start()
-    log = RunLog(channel, "one", {})
-    log.start(3)
-    for number in range(3):
-        log.finish(None, str(number), True, 1.0)
-        wait_until(lambda number=number: len(said) > number)
+    monitor, shown = ProgressMonitor(Channel(tmp_path), interval=0.01), Gone()
+    monitor.start(shown)
+    wait_until(lambda: len(shown.said) > 3)
     assert monitor._thread.is_alive()
     monitor.stop()
     assert not monitor._thread.is_alive()

@@ -15,7 +15,6 @@ from bthcheck.harness.claims import Claim, Evidence
 from bthcheck.report.experiments import distinct
 from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.report.page import render, write
-from bthcheck.report.terminal import shown, table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
@@ -193,29 +192,3 @@ def test_numbers():
     assert effect({"effect": 0.5, "interval": [0.25, 1.0]}) == "0.50 [0.25, 1.00]"
     assert effect({"effect": None}) == ""
     assert (count(1, "run"), count(0, "run"), count(2, "seed")) == ("1 run", "0 runs", "2 seeds")
-
-
-def test_a_statement_of_several_lines_is_a_line_of_the_table(report):
-    rows = json.loads((report.parent / "records.json").read_text())["claims"]
-    rows[0]["claim"]["statement"] = "One\n\ttwo"
-    lines = [line for line, _ in table(rows, 200)]
-    assert not [line for line in lines if "\n" in line or "\t" in line]
-    assert any("One two" in line for line in lines)
-
-
-def test_a_line_is_shown_in_what_the_terminal_has():
-    assert shown("φ ≤ 2", "ascii") == r"\u03c6 \u2264 2"
-    assert shown("φ \ud800", "utf-8") == r"φ \ud800"
-    assert shown("φ", None) == "φ"
-
-
-@pytest.mark.parametrize("width", [80, 200])
-def test_terminal_table_keeps_every_word(report, width):
-    rows = json.loads((report.parent / "records.json").read_text())["claims"]
-    lines = [line for line, _ in table(rows, width)]
-    text = " ".join(" ".join(lines).split())
-    for row in rows:
-        assert row["claim"]["statement"] in text
-        assert row["status"] in text
-    assert "worker 'gw0' crashed" in text
-    assert max(map(len, lines)) <= width

@@ -15,6 +15,7 @@ from bthcheck.training import interrupt
 from bthcheck.training.fused import loops
 from bthcheck.training.fused.packing import Packed
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
+from bthcheck.training.share import follow_rows
 from bthcheck.training.statistics import STATISTICS, mark_divergence
 
 NAME = "fused"
@@ -63,6 +64,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     packed = _packed(run, network)
     table = np.full((training.rows, len(STATISTICS)), np.nan)
     x_train, y_train, x_test, y_test = points_of(run)
+    follow_rows(table[:, 0])
     loops.train(
         packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
         run.order(), run.kept(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),

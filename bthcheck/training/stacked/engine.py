@@ -22,6 +22,7 @@ from bthcheck.protocols import is_own
 from bthcheck.training.memory import halving, room
 from bthcheck.training.optimizers import moments
 from bthcheck.training.runs import Run, RunResult, state_size
+from bthcheck.training.share import follow
 from bthcheck.training.stacked import steps
 from bthcheck.training.stacked.graphs import program
 from bthcheck.training.stacked.layers import batched, entries_a_point
@@ -142,7 +143,10 @@ def _train_here(runs: Sequence[Run], device: str, split: bool) -> list[RunResult
     if stack.optimizer is not None:
         stack.optimizer.reset()  # which remembers rehearsals
     table = torch.full((training.rows, len(STATISTICS), len(runs)), torch.nan, dtype=torch.float64, device=device)
+    done = [0]
+    follow(lambda: done[0] / training.rows)
     for epoch, (tested, probed) in enumerate(zip(training.tested(), training.probed(), strict=True)):
+        done[0] = epoch
         state.begin(stack, epoch)
         make_steps()
         table[epoch] = steps.row(stack, state, full + bool(last), tested, probed)
