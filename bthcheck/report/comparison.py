@@ -215,7 +215,7 @@ def _agreement(old: dict[str, Any], new: dict[str, Any], level: float) -> Agreem
 def _findings(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
     """Yield findings of the same quantity together, in the order of the new ones; those without a partner beside None."""
     left = list(old.get("findings", []))
-    if not left:  # a record of words alone
+    if not left or not new.get("findings"):  # one is of words alone
         return
     for finding in new.get("findings", []):
         partner = next((other for other in left if other["quantity"] == finding["quantity"]), None)

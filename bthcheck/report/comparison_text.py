@@ -29,7 +29,8 @@ def lines(found: Differences, before: str, after: str, width: int, *, verbose: b
         text.extend((line, color) for line in wrapped(sentence, width, indent))
 
     def section(title: str) -> None:
-        text.extend([("", ""), (title, "bold")])
+        text.append(("", ""))
+        say(title, "bold")
 
     say(f"on record: {before}")
     say(f"now: {after}")
