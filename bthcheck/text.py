@@ -1,21 +1,37 @@
-"""Text as a terminal can show it, whatever it holds."""
+"""Text that others wrote, shown as the characters it has: it moves no cursor, and turns no direction of writing."""
 
+import re
 import unicodedata
 
-_HARMFUL = ("Cc", "Cs", "Zl", "Zp")
-_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Characters that reorder what is shown beside them."""
+_CONTROLS = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # ANSI escapes among them
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of the text around it
+    "\u2028\u2029"  # ends of lines to some
+    "\ud800-\udfff\ufeff\ufffe\uffff"  # no characters
+    "]"
+)
 
 
-def visible(text: str) -> str:
-    """Return a text on one line: runs of white space become a space, characters that control a terminal their escapes."""
-    return _harmless(" ".join(text.split()))
+def visible(text: str, keep: str = "") -> str:
+    """Return text with the escape of every character that controls something, or is none: ``\\x1b``, ``\\u202e``, ``\\ud800``.
+
+    Parameters
+    ----------
+    keep : characters that stay as they are, such as ends of lines where there may be several
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line: runs of white space become a space, and what controls something its escape."""
+    return visible(" ".join(text.split()))
 
 
 def shown(text: str, encoding: str | None) -> str:
     """Return a text as a terminal of that encoding can show it on one line: a character that it does not have is escaped."""
     encoding = encoding or "utf-8"
-    return _harmless(text).encode(encoding, "backslashreplace").decode(encoding)
+    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def columns(text: str) -> int:
@@ -44,10 +60,5 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _harmless(text: str) -> str:
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if character in _DIRECTIONS or unicodedata.category(character) in _HARMFUL
-        else character
-        for character in text
-    )
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

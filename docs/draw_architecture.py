@@ -37,13 +37,14 @@ SAYS = {
     "protocols": "of one's own",
     "tasks": "what is learned",
     "datasets": "images",
+    "processes": "alive or dead",
     "ambient": "what a program has set",
     "checks": "bad input, in a sentence",
     "choices": "words a user may choose",
     "faces": "names handed on",
     "files": "whole or not at all",
     "progress": "how far training is",
-    "text": "what a terminal can show",
+    "text": "shown as the characters it has",
 }
 
 

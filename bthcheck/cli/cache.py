@@ -80,8 +80,9 @@ def command(ctx: click.Context, cache_dir: str) -> None:
 @click.pass_obj
 def prune(before: str, older_than: str | None, keep: str | None, unused: bool, dry_run: bool, cache_dir: str | None) -> None:
     """See `PRUNE`."""
+    from bthcheck.files import leftovers
     from bthcheck.report.numbers import count
-    from bthcheck.training.entries import leftovers, orphans, remove
+    from bthcheck.training.entries import orphans, remove
 
     age = None if older_than is None else _age(older_than)
     limit = None if keep is None else _limit(keep)
@@ -184,7 +185,7 @@ def _print(rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def _say_leftovers(folder: Path) -> None:
-    from bthcheck.training.entries import leftovers
+    from bthcheck.files import leftovers
 
     left, abandoned = leftovers(folder), _abandoned()
     if left or abandoned:

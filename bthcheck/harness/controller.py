@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bthcheck.choices import available_threads
+from bthcheck.files import sweep
 from bthcheck.harness import paper
 from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.monitor import ProgressMonitor
@@ -20,11 +21,14 @@ from bthcheck.harness.session import usage
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.worker import Worker
 from bthcheck.report.baseline import Update, write_baseline
+from bthcheck.report.ending import FINISHED, RUNNING, state_of
 from bthcheck.report.experiments import distinct
 from bthcheck.report.snapshot import snapshot
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables by which libraries learn how many threads they may start."""
+MEANWHILE_SECONDS, MEANWHILE_SHARE = 10.0, 0.02
+"""A report is written while the session runs at most so often, and in at most this share of the time."""
 UNREPORTED = pytest.ExitCode.INTERNAL_ERROR
 """How a session ends whose tests all passed, but of which something could not be written."""
 
@@ -43,13 +47,18 @@ class Controller(Worker):
         self.monitor = ProgressMonitor(settings.channel)
         self.screen: Screen | None = None
         self._prepared = False
+        self.state = RUNNING
+        self._quiet_until = 0.0
         self._made: list[Path] = []
 
     def prepare(self) -> None:
         if not self._prepared:
+            self._hear_of_claims()
             super().prepare()
             self._made = [path for path in (self.settings.results, self.settings.cache) if not path.exists()]
             self.settings.check_folders()
+            for folder in (self.settings.results, self.settings.results / "figures", self.settings.baseline.parent):
+                sweep(folder)
             self._prepared = True
 
     @pytest.hookimpl(optionalhook=True)
@@ -105,6 +114,8 @@ class Controller(Worker):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.results.add(report)
+        if report.when == "teardown" and report.nodeid in self.results.claims:
+            self._report_meanwhile()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
@@ -130,8 +141,10 @@ class Controller(Worker):
                     start=self.settings.record,
                     gone=self.missing,
                 )
+        ended = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        self.state = state_of(self.results.rows(), ended)
         with self._or_say("there is no new report"):
-            self.report = self._write_report(self._differences())
+            self.report = self._write_report(self.state, self._differences())
         if self.missing and not self.settings.update and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.settings.markdown is not None:
@@ -186,7 +199,17 @@ class Controller(Worker):
         with self._or_say("the report says nothing of the record"):
             return against_record(self._records(), self.baseline, self.settings.check, self.missing)
 
-    def _write_report(self, differences: Any) -> Path:
+    def _report_meanwhile(self) -> None:
+        """Write what is known so far, so that something is left of a session that is killed; errors are said in the end."""
+        rows = self.results.rows()
+        if time.monotonic() >= self._quiet_until and self.reports and state_of(rows, False) != FINISHED:
+            started = time.monotonic()
+            with contextlib.suppress(Exception):
+                self._write_report(RUNNING)
+            took = time.monotonic() - started
+            self._quiet_until = time.monotonic() + max(MEANWHILE_SECONDS, took / MEANWHILE_SHARE)
+
+    def _write_report(self, state: str, differences: Any = None) -> Path:
         from bthcheck.harness.against import asked
         from bthcheck.report.page import write
 
@@ -203,6 +226,7 @@ class Controller(Worker):
             settings=asked(self.config, self.settings),
             differences=differences,
             record=_relative(paper.replayed[1] if paper.replayed else self.settings.record),
+            state=state,
         )
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -220,7 +244,7 @@ class Controller(Worker):
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.reports:
             return
-        from bthcheck.report import terminal
+        from bthcheck.report import ending, terminal
         from bthcheck.text import shown
 
         encoding = getattr(terminalreporter._tw._file, "encoding", None)
@@ -235,6 +259,8 @@ class Controller(Worker):
         for line, color in terminal.verdicts(rows, width, verbose=verbose, placebo=placebo, encoding=encoding):
             say(line, **{color: True} if color else {})
         say(f"claims: {terminal.summary(rows, placebo=placebo)}")
+        if self.state != FINISHED:
+            say(ending.sentence(self.state, self.results.rows()), red=True)
         say(f"runs: {usage(self.settings.channel)}")
         for id in self.missing:
             word = "is on record, and is no more" if self.settings.update else "is on record, and did not run"

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import os
-import platform
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from bthcheck.processes import is_alive, numbered_in
 
 PREFIX = "bthcheck-"
 OWNER = "owner.json"
@@ -54,29 +55,15 @@ def _is_abandoned(folder: Path) -> bool:
     try:
         owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
         known = {name: owner[name] for name in _here()}
-        return known == _here() and not _is_alive(owner["pid"])
+        return known == _here() and not is_alive(owner["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def _here() -> dict[str, Any]:
-    """Return what a process's number is unique in: the machine, and there the container."""
-    try:
-        numbers = os.readlink("/proc/self/ns/pid")  # noqa: PTH115, it names no file
-    except OSError:
-        numbers = ""
-    return {"host": platform.node(), "numbers": numbers}
+    host, numbers = numbered_in()
+    return {"host": host, "numbers": numbers}
 
 
 def _user() -> int | None:
     return os.getuid() if hasattr(os, "getuid") else None  # where there are no users to tell apart, nothing is removed
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # it is another user's, or no number of a process
-        return True
-    return True

@@ -10,6 +10,7 @@ from typing import Any
 
 from bthcheck.checks import one_of, seeds
 from bthcheck.choices import DEVICES, ENGINES
+from bthcheck.report.ending import FINISHED
 from bthcheck.report.snapshot import has_verdict
 
 _REFUSED = {
@@ -131,7 +132,8 @@ def _root(rows: list[dict[str, Any]], folders: Iterable[Path]) -> Path | None:
 
 def _without_verdict(records: dict[str, Any]) -> list[str]:
     missing = [f"{row['claim']['id']} ({row.get('status', 'no verdict')})" for row in records["claims"] if not has_verdict(row)]
-    return [f"without a verdict in the report, and not replayed: {', '.join(missing)}"] if missing else []
+    said = [] if records.get("state", FINISHED) == FINISHED else ["the session of the report did not run to its end"]
+    return said + ([f"without a verdict in the report, and not replayed: {', '.join(missing)}"] if missing else [])
 
 
 def _options(records: dict[str, Any], typed: tuple[str, ...], gpus: Callable[[], int]) -> tuple[tuple[str, ...], list[str]]:

@@ -1,7 +1,7 @@
 """The line that says how far training is."""
 
 from bthcheck.progress.estimate import Estimate
-from bthcheck.text import columns, cut, shown, visible
+from bthcheck.text import columns, cut, one_line, shown
 
 _LEAST = 20  # columns, in which it is worth naming an experiment of several
 
@@ -25,9 +25,9 @@ def line(estimate: Estimate, names: dict[str, str], width: int | None = None, en
     left = f", {duration(estimate.seconds)} left" if estimate.seconds is not None else ""
     how_far = f"{done} of {total} runs ({min(99, int(100 * share))} %){left}"
     if len(own) == 1:
-        forms = [f"training {visible(names.get(own[0].key, ''))}: {how_far}"]
+        forms = [f"training {one_line(names.get(own[0].key, ''))}: {how_far}"]
     else:
-        each = ", ".join(f"{visible(names.get(one.key, ''))} {one.done} of {one.total}" for one in own)
+        each = ", ".join(f"{one_line(names.get(one.key, ''))} {one.done} of {one.total}" for one in own)
         forms = [f"training {len(own)} experiments: {how_far}: {each}"]
         forms += [cut(forms[0], width)] if width is not None and columns(forms[0][: -len(each)]) + _LEAST <= width else []
     forms += [f"training: {how_far}", f"training: {done} of {total} runs{left}"]

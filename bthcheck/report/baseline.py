@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock
 
 from bthcheck.files import write_whole
+from bthcheck.report.json_text import written
 from bthcheck.report.snapshot import Snapshot, without_unused
-from bthcheck.report.text import written
 
 SCHEMA = 2
 _LOCK_SECONDS = 60.0

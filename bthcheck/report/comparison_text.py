@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bthcheck.report.differences import ALONE, DIFFERS, Differences, Trained
 from bthcheck.report.numbers import count
-from bthcheck.text import visible
+from bthcheck.text import one_line
 
 Line = tuple[str, str]
 """A line and its colour, empty for none."""
@@ -72,7 +72,7 @@ def lines(found: Differences, before: str, after: str, width: int, *, verbose: b
 
 def wrapped(sentence: str, width: int, indent: str = "") -> list[str]:
     """Return the lines of a sentence."""
-    return textwrap.wrap(visible(sentence), width, initial_indent=indent, subsequent_indent=indent or _INDENT)
+    return textwrap.wrap(one_line(sentence), width, initial_indent=indent, subsequent_indent=indent or _INDENT)
 
 
 def _counted(found: Differences) -> str:
@@ -84,7 +84,7 @@ def _counted(found: Differences) -> str:
 def _effects(found: Differences, width: int, verbose: bool) -> Iterator[Line]:
     """Yield a table, or where that is wider than the terminal, each finding with its numbers below it."""
     titles = ("claim", "on record", "now", "difference", "p", "measured")
-    cells = [(visible(row.id), row.before, row.after, row.difference, row.p, visible(row.quantity)) for row in found.effects]
+    cells = [(one_line(row.id), row.before, row.after, row.difference, row.p, one_line(row.quantity)) for row in found.effects]
     widths = [max(len(row[i]) for row in [titles, *cells]) for i in range(len(titles))]
     fits = sum(widths) + 2 * (len(widths) - 1) <= width
     if fits:

@@ -13,9 +13,11 @@ from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
 from bthcheck.report.comparison import FALSE_ALARM
 from bthcheck.report.differences import Differences
+from bthcheck.report.ending import FINISHED, sentence
 from bthcheck.report.environment import describe
 from bthcheck.report.numbers import count, effect, number, p_value
 from bthcheck.report.records import headline
+from bthcheck.text import visible
 
 
 def write(
@@ -34,6 +36,7 @@ def write(
     settings: dict[str, Any] | None = None,
     differences: Differences | None = None,
     record: str = "",
+    state: str = FINISHED,
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
 
@@ -50,6 +53,7 @@ def write(
     settings : what the session was asked for, by which it can be done again
     differences : what differs from what is on record; None where nothing is compared
     record : where that is
+    state : how the session ended, one of `bthcheck.report.ending.STATES`
 
     Raises
     ------
@@ -59,6 +63,7 @@ def write(
     records = {
         "profile": profile,
         "placebo": placebo,
+        "state": state,
         "command": shlex.join(command),
         "settings": settings or {},
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -82,8 +87,9 @@ def write(
 
 def render(records: dict[str, Any], folder: Path, *, differences: Differences | None = None, record: str = "") -> str:
     """Return the report as HTML; figures are read from `folder` and become part of it."""
-    values = {**records, "found": differences, "record": record, "false_alarm": FALSE_ALARM}
-    return fill("template.html", values, folder)
+    ending = sentence(records.get("state", FINISHED), records["claims"])
+    beside = {"ending": ending, "found": differences, "record": record, "false_alarm": FALSE_ALARM}
+    return fill("template.html", {"state": FINISHED, **records, **beside}, folder)
 
 
 def fill(template: str, values: dict[str, Any], folder: Path) -> str:
@@ -94,10 +100,16 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
     environment.globals["figure"] = lambda path: _data_uri(folder / path)
     return environment.get_template(template).render(values)
+
+
+def _shown(value: Any) -> Any:
+    """Return what stands in the page for a value: text without characters that control what is shown after them."""
+    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _slug(status: str) -> str:

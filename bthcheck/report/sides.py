@@ -8,6 +8,7 @@ from typing import Any
 from bthcheck.checks import one_of
 from bthcheck.choices import PROFILES
 from bthcheck.report.baseline import SCHEMA, problem_of, read_profiles
+from bthcheck.report.ending import FINISHED
 from bthcheck.report.snapshot import Snapshot, has_verdict, snapshot
 
 RECORDS = "records.json"
@@ -129,6 +130,8 @@ def notes_of(before: Side, after: Side) -> list[str]:
     """Return what to say beforehand of two sides that are compared."""
     notes = []
     for side in (before, after):
+        if side.records and side.records.get("state", FINISHED) != FINISHED:
+            notes.append(f"The session of {side.path} did not run to its end")
         missing = side.without_verdict()
         if missing:
             word = "claim has" if len(missing) == 1 else "claims have"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bthcheck.report.experiments import identity
-from bthcheck.report.text import rounded
+from bthcheck.report.json_text import rounded
 
 Snapshot = dict[str, dict[str, Any]]
 RINGS = ("verdicts", "numbers", "bits")

@@ -6,7 +6,7 @@ from typing import Any
 
 from bthcheck.report.numbers import effect, p_value
 from bthcheck.report.records import STATUSES, has_changed, headline, is_on_record, needs_attention
-from bthcheck.text import shown, visible
+from bthcheck.text import one_line, shown
 
 _COLORS = {"supported": "green", "inconclusive": "yellow", "vacuous": "yellow", "skipped": "yellow"}
 _HEADER = ("claim", "verdict", "on record", "effect [95 %]", "p", "seeds", "s")
@@ -45,7 +45,7 @@ def verdicts(
         is_urgent = needs_attention(row, placebo=placebo)
         lines = [(line, _COLORS.get(row["status"], "red")) for line in _aligned(texts, columns, widths, width)]
         for sentence in _sentences(row, urgent=is_urgent, verbose=verbose, placebo=placebo):
-            text = shown(visible(sentence), encoding)
+            text = shown(one_line(sentence), encoding)
             lines += [(f"{_INDENT}{part}", "") for part in textwrap.wrap(text, max(_NARROWEST, width - len(_INDENT)))]
         (urgent if is_urgent else calm).extend(lines)
     return calm + urgent

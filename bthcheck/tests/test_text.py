@@ -2,7 +2,7 @@
 
 import pytest
 
-from bthcheck.text import columns, cut, shown, visible
+from bthcheck.text import columns, cut, one_line, shown
 
 
 def test_a_line_is_shown_in_what_the_terminal_has():
@@ -24,7 +24,7 @@ def test_a_line_is_shown_in_what_the_terminal_has():
     ],
 )
 def test_nothing_controls_the_terminal(text, expected):
-    assert visible(text) == expected
+    assert one_line(text) == expected
     assert not [character for character in shown(text, "utf-8") if ord(character) < 32]
 
 

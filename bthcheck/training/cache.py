@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 import uuid
 import warnings
@@ -23,10 +22,10 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import load, save
 
 from bthcheck.checks import readable_folder
-from bthcheck.files import write_whole
+from bthcheck.files import sweep, temporary, write_whole
 from bthcheck.protocols import fields_of, name_of
 from bthcheck.training import code, machine
-from bthcheck.training.entries import LARGEST_HEADER, leftovers, library_versions
+from bthcheck.training.entries import LARGEST_HEADER, library_versions
 from bthcheck.training.fingerprints import fingerprint
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS
@@ -89,16 +88,16 @@ class RunCache:
         self.folder = readable_folder("cache", folder)
         self._said: set[str] = set()
         try:
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".bthcheck-") as probe:
-                new = Path(probe, "file")
-                new.touch()
-                self._mode: int | None = stat.S_IMODE(new.stat().st_mode)  # what the umask leaves of a new file's
+            new = temporary(self.folder)
+            new.touch(exist_ok=False)
+            self._mode: int | None = stat.S_IMODE(new.stat().st_mode)  # what the umask leaves of a new file's
+            new.unlink()
         except OSError as error:
             self._mode = None
             why = error.strerror
             self._say(f"finished runs are read from {self.folder} but not kept there, because it cannot be written: {why}")
         else:
-            self._sweep()
+            sweep(self.folder)
 
     def path(self, key: str) -> Path:
         """Return the file that holds, or would hold, a run."""
@@ -164,12 +163,6 @@ class RunCache:
             write_whole(self.path(key), content)
         except OSError as error:
             self._say(f"runs finished from now on may not be kept in {self.folder}: {error.strerror}")
-
-    def _sweep(self) -> None:
-        """Remove what processes left behind that died while they wrote."""
-        for path in leftovers(self.folder):
-            with contextlib.suppress(OSError):
-                path.unlink()
 
     def _note_use(self, path: Path) -> None:
         """Have the time of a file say when it was last of use, to a day: what is pruned first is what nobody read."""

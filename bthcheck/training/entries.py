@@ -9,7 +9,6 @@ import functools
 import importlib.metadata
 import json
 import os
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from filelock import FileLock, Timeout
 from bthcheck.training import code
 
 LARGEST_HEADER = 2**20  # bytes; some 3000 are written
-LEFT_BEHIND_SECONDS = 600  # a file is written in less
 _LIBRARIES = ("numpy", "torch", "numba")
 _SUFFIX = ".safetensors"
 
@@ -84,17 +82,6 @@ def entries(folder: Path) -> list[Entry]:
                 facts = item.stat(follow_symlinks=False)
                 found.append(Entry(Path(item.path), facts.st_size, facts.st_mtime, _about(Path(item.path))))
     return sorted(found, key=lambda entry: (entry.used, entry.key))
-
-
-def leftovers(folder: Path) -> list[Path]:
-    """Return the temporary files of a folder that no process is still writing: theirs were killed."""
-    found = []
-    with contextlib.suppress(OSError):
-        for item in os.scandir(folder):
-            with contextlib.suppress(OSError):
-                if item.name.endswith(".tmp") and time.time() - item.stat().st_mtime > LEFT_BEHIND_SECONDS:
-                    found.append(Path(item.path))
-    return found
 
 
 def remove(folder: Path, keys: Iterable[str], said: Callable[[str], None] | None = None) -> tuple[list[str], list[str]]:

@@ -89,6 +89,10 @@ def test_what_is_finished_is_reported(interrupted, tmp_path, workers, group):
     assert statuses == {"ONE": "supported", "SLOW": "no verdict", "NEVER": "no verdict"}, text
     assert re.search(r"^ONE +supported", text, re.M), text
     assert "report: reports/index.html" in text
+    assert "interrupted: 1 of 3 claims have a verdict" in text
+    assert records["state"] == "interrupted"
+    page = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "<strong>Interrupted: 1 of 3 claims have a verdict.</strong>" in page
     assert "INTERNALERROR" not in text
     assert not list(tmp_path.glob("bthcheck-*"))  # nor is its temporary folder left
 

@@ -124,11 +124,13 @@ def test_what_cannot_be_replayed_is_refused(whole, typed, sentence):
 def test_what_is_there_is_replayed_and_what_is_missing_said():
     whole = records(kept({"T1": claim(), "T2": claim(), "T9": claim()}))
     whole["claims"][1] |= {"status": "no verdict", "verdict": None}
+    whole["state"] = "interrupted"
     found = planned(whole)
     assert found.tests == (PAPER["T1"],)
     assert found.lost == ("T9",)
     assert found.said == (
-        "without a verdict in the report, and not replayed: T2 (no verdict)", "not there any more, and not replayed: T9"
+        "the session of the report did not run to its end",
+        "without a verdict in the report, and not replayed: T2 (no verdict)", "not there any more, and not replayed: T9",
     )  # fmt: skip
 
 

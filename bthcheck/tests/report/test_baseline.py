@@ -7,8 +7,8 @@ import multiprocessing
 import pytest
 
 from bthcheck.report.baseline import SCHEMA, Update, read_baseline, verdicts, write_baseline
+from bthcheck.report.json_text import rounded, written
 from bthcheck.report.snapshot import claim_entry, snapshot, without_unused
-from bthcheck.report.text import rounded, written
 from bthcheck.tests.test_project import ROOT
 
 EMPTY = {"claims": {}, "experiments": {}, "environments": {}}

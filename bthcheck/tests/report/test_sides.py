@@ -146,8 +146,10 @@ def test_claims_without_a_verdict_are_said(tmp_path):
     whole = records(kept({"A": claim(), "B": claim(exact()), "C": claim()}))
     whole["claims"][0] |= {"status": "crashed"}
     whole["claims"][2] |= {"status": "no verdict", "verdict": None}
+    whole["state"] = "interrupted"
     both = sides(tmp_path, whole, records(one()))
     assert list(both[0].profiles["laptop"]["claims"]) == ["B"]
     assert notes_of(*both) == [
-        f"2 claims have no verdict in {both[0].path}, and cannot be compared: A (crashed), C (no verdict)"
+        f"The session of {both[0].path} did not run to its end",
+        f"2 claims have no verdict in {both[0].path}, and cannot be compared: A (crashed), C (no verdict)",
     ]

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 import bthcheck
+from bthcheck import files as files_module
 from bthcheck.networks import CNN, MLP
+from bthcheck.tests.harness.test_folders import dead_process
 from bthcheck.tests.training.test_cache import TINY, Counter, train
 from bthcheck.training import cache as cache_module
 from bthcheck.training import interrupt, obtain
@@ -97,11 +99,13 @@ def test_a_cache_that_cannot_be_written_is_served_and_left_as_it_is(tmp_path):
 
 
 def test_what_was_left_behind_by_the_dead_is_removed(tmp_path):
-    for name, age in (("old.tmp", 700), (".bthcheck-1-ab.tmp", 700), ("new.tmp", 10), ("old.safetensors", 10**6)):
+    of_the_dead = files_module.temporary(tmp_path).name.replace(str(os.getpid()), str(dead_process()))
+    young = [(of_the_dead, 0), (".bthcheck-2-cd.tmp", 10)]
+    for name, age in (("old.tmp", 700), (".bthcheck-1-ab.tmp", 700), ("old.safetensors", 10**6), *young):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, time.time() - age))
     RunCache(tmp_path)
-    assert files(tmp_path) == {"new.tmp", "old.safetensors"}
+    assert files(tmp_path) == {"old.tmp", ".bthcheck-2-cd.tmp", "old.safetensors"}  # the first is not of this package
 
 
 # --------------------------------------------------------------------------------------------- several users
