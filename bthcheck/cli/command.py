@@ -14,8 +14,10 @@ from bthcheck.cli.terminal import escape
 
 VERBS = {
     "cache": "Say what the folder of finished runs holds, and prune it.",
+    "compare": "Compare two reports, or a report with the record.",
     "data": "Fetch the full image data sets, or pack pictures.",
     "list": "List the claims with their verdicts.",
+    "replay": "Train again what a report says it trained, and compare.",
     "show": "Show a claim: statement, source, scope, test and verdicts.",
     "train": "Train one experiment; draw the paper's figures for it.",
     "verify": "Verify the paper's claims; passes pytest's options on.",

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import click
 
 STATUSES = {
-    0: "done; of verify, every claim came out supported or as on record",
-    1: "what was asked for could not be done; of verify, a claim did not come out so",
+    0: "done; of verify, every claim came out supported or as on record; of compare and replay, nothing differs that counts",
+    1: "what was asked for could not be done; of verify, a claim did not come out so; of compare and replay, something differs",
     2: "the command line is wrong, or asks for something that there is not",
     130: "interrupted by Ctrl-C; finished runs are in the cache",
 }
-"""Exit status → what it means. Those of verify are pytest's, which has more."""
+"""Exit status → what it means. Those of verify are pytest's, which has more, and of a replay that ends early."""
 INTERRUPTED = 130
 
 

@@ -144,7 +144,7 @@ class Controller(Worker):
         ended = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         self.state = state_of(self.results.rows(), ended)
         with self._or_say("there is no new report"):
-            self.report = self._write_report(self.state)
+            self.report = self._write_report(self.state, self._differences())
         if self.missing and not self.settings.update and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.settings.markdown is not None:
@@ -190,6 +190,15 @@ class Controller(Worker):
             return paper.claims_folder() / Path(file).name
         return self.config.rootpath / file
 
+    def _differences(self) -> Any:
+        """Return what differs from the record, for the report; None where nothing is compared."""
+        if self.settings.placebo:
+            return None
+        from bthcheck.harness.against import against_record
+
+        with self._or_say("the report says nothing of the record"):
+            return against_record(self._records(), self.baseline, self.settings.check, self.missing)
+
     def _report_meanwhile(self) -> None:
         """Write what is known so far, so that something is left of a session that is killed; errors are said in the end."""
         rows = self.results.rows()
@@ -200,7 +209,8 @@ class Controller(Worker):
             took = time.monotonic() - started
             self._quiet_until = time.monotonic() + max(MEANWHILE_SECONDS, took / MEANWHILE_SHARE)
 
-    def _write_report(self, state: str) -> Path:
+    def _write_report(self, state: str, differences: Any = None) -> Path:
+        from bthcheck.harness.against import asked
         from bthcheck.report.page import write
 
         return write(
@@ -213,6 +223,9 @@ class Controller(Worker):
             seconds=time.time() - self.started,
             root=self.config.rootpath,
             command=paper.typed or ["pytest", *map(str, self.config.invocation_params.args)],
+            settings=asked(self.config, self.settings),
+            differences=differences,
+            record=_relative(paper.replayed[1] if paper.replayed else self.settings.record),
             state=state,
         )
 

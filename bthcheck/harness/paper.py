@@ -12,6 +12,8 @@ PLUGIN = "bthcheck.harness.travelling"
 RECORD = Path("reports", "baseline.json")
 typed: list[str] = []
 """What `verify` was called for, to be said in the report."""
+replayed: list[Path] = []
+"""Of a replay: the file of what its report found, which takes the place of the record, and that of the report."""
 
 
 def claims_folder() -> Path:
@@ -64,3 +66,26 @@ def verify(arguments: list[str], command: list[str]) -> int:
     if folder.parent == PACKAGE:  # no settings that another project has for its own tests are for these
         where += ["-c", str(Path(__file__).with_name("travelling.ini")), "--rootdir", str(PACKAGE)]
     return int(pytest.main(["-p", PLUGIN, *where, *arguments, *chosen]))
+
+
+def replay(arguments: list[str], command: list[str], record: Path, report: Path, *, of_paper: bool) -> int:
+    """Run the tests of a report again, the paper's or those of another project; return pytest's exit status.
+
+    Parameters
+    ----------
+    arguments : pytest's
+    command : what was typed for it
+    record : a baseline of what the report found, which the session is compared with
+    report : the file that this is from
+    of_paper : whether the tests are of the paper's claims
+    """
+    import pytest
+
+    replayed[:] = [record, report]
+    try:
+        if of_paper:
+            return verify(arguments, command)
+        typed[:] = command
+        return int(pytest.main(arguments))
+    finally:
+        replayed.clear()

@@ -7,6 +7,7 @@ import pytest
 
 from bthcheck.checks import readable_folder, seeds, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
+from bthcheck.harness import paper
 from bthcheck.harness.folders import session_folder
 from bthcheck.harness.options import option
 from bthcheck.harness.paper import PLUGIN, RECORD, on_record
@@ -100,7 +101,9 @@ def _data(config: pytest.Config) -> None:
 
 
 def _records(config: pytest.Config) -> dict[str, Path]:
-    """Return the files of the verdicts on record; the paper's claims bring theirs along."""
+    """Return the files of the verdicts on record; the paper's claims bring theirs along, and a replay that of its report."""
+    if paper.replayed:
+        return dict.fromkeys(("baseline", "record"), paper.replayed[0])
     if not config.pluginmanager.hasplugin(PLUGIN):
         return dict.fromkeys(("baseline", "record"), config.rootpath / RECORD)
     here = config.invocation_params.dir

@@ -35,6 +35,16 @@ def read_baseline(path: Path, profile: str) -> Snapshot:
     return _read(path).get(profile, _nothing())
 
 
+def read_profiles(path: Path) -> dict[str, Snapshot]:
+    """Return profile → what is on record for it; raises as `read_baseline`."""
+    return _read(path)
+
+
+def problem_of(whole: Any) -> str | None:
+    """Return what keeps plain values from being a baseline of this schema, in a sentence; None if nothing does."""
+    return _problem(whole)
+
+
 def verdicts(path: Path, profile: str) -> dict[str, str]:
     """Return claim id → the verdict on record for a profile; raises as `read_baseline`."""
     return {id: claim["verdict"] for id, claim in read_baseline(path, profile)["claims"].items()}

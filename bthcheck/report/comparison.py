@@ -19,6 +19,7 @@ from bthcheck.report.snapshot import RINGS, Snapshot
 FALSE_ALARM = 0.01
 """How often a session in which nothing has changed may say that numbers have, all its tests together."""
 _BY_ROUNDING = ("stacked",)  # engines whose runs depend on their neighbours by rounding
+_OF_RUNS = ("name", "levels", "seeds")  # what tells the runs of an experiment apart, and is no setting of theirs
 _RATE, _DISPERSION = "exact binomial test", "χ² test of a standard deviation"
 
 
@@ -190,8 +191,9 @@ def _bits(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator
 
 
 def bits_comparable(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether two trainings of an experiment ought to agree to the last bit: same machine and engine, but for rounding."""
-    same = all(old.get(name) == new.get(name) for name in ("environment", "engine", "device"))
+    """Whether runs of two experiments ought to agree to the last bit: same settings, machine and engine, but for rounding."""
+    settings = [{name: value for name, value in entry["configuration"].items() if name not in _OF_RUNS} for entry in (old, new)]
+    same = settings[0] == settings[1] and all(old.get(name) == new.get(name) for name in ("environment", "engine", "device"))
     return same and bool(old.get("environment")) and new.get("engine") not in _BY_ROUNDING
 
 
@@ -227,7 +229,7 @@ def _agreement(old: dict[str, Any], new: dict[str, Any], level: float) -> Agreem
 def _findings(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
     """Yield findings of the same quantity together, in the order of the new ones; those without a partner beside None."""
     left = list(old.get("findings", []))
-    if not left:  # a record of words alone
+    if not left or not new.get("findings"):  # one is of words alone
         return
     for finding in new.get("findings", []):
         partner = next((other for other in left if other["quantity"] == finding["quantity"]), None)
@@ -282,14 +284,17 @@ class Comparison:
         return any(change.fails(ring) for claim in self.claims for change in claim.changes)
 
 
-def compare(before: Snapshot, after: Snapshot) -> Comparison:
+def compare(before: Snapshot, after: Snapshot, *, level: float | None = None) -> Comparison:
     """Compare two snapshots: what both have is compared, what one has alone is listed and is no failure.
 
-    As many tests of numbers share `FALSE_ALARM` as there are findings in both that have numbers.
+    Parameters
+    ----------
+    level : of every test of numbers; if None, as many share `FALSE_ALARM` as there are findings in both that have numbers
     """
     common = sorted(set(before["claims"]) & set(after["claims"]))
-    shared = {id: before["claims"][id] for id in common}
-    level = level_of({"claims": shared, "experiments": before["experiments"], "environments": {}})
+    if level is None:
+        shared = {id: before["claims"][id] for id in common}
+        level = level_of({"claims": shared, "experiments": before["experiments"], "environments": {}})
     claims = [compare_claim(id, before, after, level) for id in common]
     for id in sorted(set(before["claims"]) ^ set(after["claims"])):
         claims.append(ClaimComparison(id, before["claims"].get(id), after["claims"].get(id), (), ()))

@@ -11,6 +11,8 @@ import jinja2
 
 from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
+from bthcheck.report.comparison import FALSE_ALARM
+from bthcheck.report.differences import Differences
 from bthcheck.report.ending import FINISHED, sentence
 from bthcheck.report.environment import describe
 from bthcheck.report.numbers import count, effect, number, p_value
@@ -31,6 +33,9 @@ def write(
     seconds: float,
     root: Path,
     command: list[str],
+    settings: dict[str, Any] | None = None,
+    differences: Differences | None = None,
+    record: str = "",
     state: str = FINISHED,
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
@@ -45,6 +50,9 @@ def write(
     seconds : time the session took
     root : the project, for its commit
     command : the command line that was typed
+    settings : what the session was asked for, by which it can be done again
+    differences : what differs from what is on record; None where nothing is compared
+    record : where that is
     state : how the session ended, one of `bthcheck.report.ending.STATES`
 
     Raises
@@ -57,6 +65,7 @@ def write(
         "placebo": placebo,
         "state": state,
         "command": shlex.join(command),
+        "settings": settings or {},
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "runs": runs,
@@ -66,17 +75,21 @@ def write(
         "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in claims],
     }
     records = plain(records)
-    page, text = render(records, folder), json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)
+    page, text = (
+        render(records, folder, differences=differences, record=record),
+        json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "records.json", text)
     write_whole(folder / "index.html", page)
     return folder / "index.html"
 
 
-def render(records: dict[str, Any], folder: Path) -> str:
+def render(records: dict[str, Any], folder: Path, *, differences: Differences | None = None, record: str = "") -> str:
     """Return the report as HTML; figures are read from `folder` and become part of it."""
     ending = sentence(records.get("state", FINISHED), records["claims"])
-    return fill("template.html", {"state": FINISHED, **records, "ending": ending}, folder)
+    beside = {"ending": ending, "found": differences, "record": record, "false_alarm": FALSE_ALARM}
+    return fill("template.html", {"state": FINISHED, **records, **beside}, folder)
 
 
 def fill(template: str, values: dict[str, Any], folder: Path) -> str:

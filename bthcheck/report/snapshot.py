@@ -4,6 +4,7 @@ A snapshot is plain values: ``{"claims": id → claim, "experiments": digest →
 form of a profile in ``baseline.schema.json``.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from bthcheck.report.experiments import identity
@@ -51,6 +52,12 @@ def claim_entry(row: dict[str, Any]) -> dict[str, Any]:
         "findings": [rounded(_known(finding, _FINDING)) for finding in row["findings"]],
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def restricted(kept: Snapshot, ids: Iterable[str]) -> Snapshot:
+    """Return what a snapshot has on some claims."""
+    wanted = set(ids)
+    return without_unused({**kept, "claims": {id: claim for id, claim in kept["claims"].items() if id in wanted}})
 
 
 def without_unused(kept: Snapshot) -> Snapshot:

@@ -45,7 +45,16 @@ def test_the_help_names_verbs_and_statuses(said):
 
 def test_help_imports_nothing_that_takes_its_time():
     loaded = f"print(*[name for name in {HEAVY} if name in sys.modules])"
-    for arguments in (["--help"], ["train", "--help"], ["verify", "--help"], ["cache", "--help"], ["list"], ["show", "T2"]):
+    for arguments in (
+        ["--help"],
+        ["train", "--help"],
+        ["verify", "--help"],
+        ["cache", "--help"],
+        ["compare", "--help"],
+        ["replay", "--help"],
+        ["list"],
+        ["show", "T2"],
+    ):
         source = f"import sys; from bthcheck.cli import main; main({arguments}); {loaded}"
         process = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
         assert process.stdout.splitlines()[-1] == "", arguments
@@ -59,7 +68,7 @@ def test_the_version(said):
 def test_a_verb_that_there_is_not_is_refused_with_those_that_there_are(said, arguments):
     code, text = said(*arguments)
     assert code == 2
-    assert f"the verb must be one of cache, data, list, show, train, verify, got '{arguments[0]}'" in text
+    assert f"the verb must be one of cache, compare, data, list, replay, show, train, verify, got '{arguments[0]}'" in text
 
 
 def test_a_flag_of_nobody_is_refused(said):
