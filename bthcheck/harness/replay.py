@@ -66,7 +66,7 @@ def plan(
     found = {row["claim"]["id"]: paper[row["claim"]["id"]] for row in rows if _is_of_paper(row, paper)}
     root = None if of_paper else _root(rows, folders)
     if root is not None:  # of a project that has claims of its own; it may have the paper's, too
-        names = {row["claim"]["id"]: row["nodeid"] for row in rows}
+        names = {row["claim"]["id"]: row.get("nodeid", "") for row in rows}
         found = {id: f"{root / name.partition('::')[0]}::{name.partition('::')[2]}" for id, name in names.items()
                  if is_there(root, name)}  # fmt: skip
     lost = tuple(row["claim"]["id"] for row in rows if row["claim"]["id"] not in found)
@@ -125,7 +125,7 @@ def _is_of_paper(row: dict[str, Any], paper: Mapping[str, str]) -> bool:
 
 def _root(rows: list[dict[str, Any]], folders: Iterable[Path]) -> Path | None:
     """Return the folder in which most of the tests are."""
-    there = [(sum(is_there(folder, row["nodeid"]) for row in rows), folder) for folder in folders]
+    there = [(sum(is_there(folder, row.get("nodeid", "")) for row in rows), folder) for folder in folders]
     count, best = max(there, key=lambda entry: entry[0], default=(0, None))
     return best if count else None
 

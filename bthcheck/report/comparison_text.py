@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from bthcheck.report.differences import ALONE, DIFFERS, Differences, Trained
+from bthcheck.report.differences import ALONE, DIFFERS, UNCOMPARED, Differences, Trained
 from bthcheck.report.numbers import count
 from bthcheck.text import one_line
 
@@ -11,6 +11,7 @@ Line = tuple[str, str]
 """A line and its colour, empty for none."""
 _NARROWEST = 40  # columns that a sentence is not broken below
 _INDENT = "    "
+_ROOM = 24  # columns, which are enough for what was measured
 
 
 def lines(found: Differences, before: str, after: str, width: int, *, verbose: bool = False) -> list[Line]:
@@ -86,20 +87,24 @@ def _effects(found: Differences, width: int, verbose: bool) -> Iterator[Line]:
     titles = ("claim", "on record", "now", "difference", "p", "measured")
     cells = [(one_line(row.id), row.before, row.after, row.difference, row.p, one_line(row.quantity)) for row in found.effects]
     widths = [max(len(row[i]) for row in [titles, *cells]) for i in range(len(titles))]
-    fits = sum(widths) + 2 * (len(widths) - 1) <= width
+    room = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    fits = room >= min(widths[-1], _ROOM)
     if fits:
-        yield _row(titles, widths), ""
+        yield from ((line, "") for line in _row(titles, widths, room))
     for row, texts in zip(found.effects, cells, strict=True):
         color = {DIFFERS: "red", ALONE: "yellow"}.get(row.state, "")
-        for line in [_row(texts, widths)] if fits else _list_entry(texts, width):
+        for line in _row(texts, widths, room) if fits else _list_entry(texts, width):
             yield line, color
         if color or verbose:
             yield from ((line, "") for line in wrapped(row.sentence, width, _INDENT))
 
 
-def _row(texts: Sequence[str], widths: Sequence[int]) -> str:
+def _row(texts: Sequence[str], widths: Sequence[int], room: int) -> list[str]:
+    """Return the lines of a row; what was measured, which stands last, may take several."""
     numbers = [f"{text:>{size}}" for text, size in zip(texts[1:-1], widths[1:-1], strict=True)]
-    return "  ".join([f"{texts[0]:<{widths[0]}}", *numbers, texts[-1]]).rstrip()
+    beside = "  ".join([f"{texts[0]:<{widths[0]}}", *numbers, ""])
+    measured = textwrap.wrap(texts[-1], room) or [""]
+    return [(beside + measured[0]).rstrip(), *(" " * len(beside) + line for line in measured[1:])]
 
 
 def _list_entry(texts: Sequence[str], width: int) -> list[str]:
@@ -108,6 +113,7 @@ def _list_entry(texts: Sequence[str], width: int) -> list[str]:
     said += [f"now {after}"] if after else []
     said += [f"difference {difference}"] if difference else []
     said += [f"p = {p}"] if p else []
+    said = said or [UNCOMPARED]
     return [*wrapped(f"{id}: {quantity}", width), *_filled(said, width)]
 
 

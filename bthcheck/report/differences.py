@@ -188,15 +188,16 @@ def _effects(claim: ClaimComparison) -> Iterable[Effect]:
         old, new = pair.before or {}, pair.after or {}
         state, sentence = _state(pair)
         agreement = pair.agreement
+        quantity = str(new.get("quantity", old.get("quantity", "")))
         yield Effect(
             id=claim.id,
-            quantity=str(new.get("quantity", old.get("quantity", ""))),
+            quantity=quantity,
             measure=str(new.get("effect_name") or old.get("effect_name") or ""),
             before=_effect(old),
             after=_effect(new),
             difference=_difference(old.get("effect"), new.get("effect")),
             p=p_value(None if agreement is None else agreement.p),
-            sentence=sentence,
+            sentence=sentence.removeprefix(f"{quantity}: "),  # beside which it stands
             state=state,
             unable=agreement is not None and not agreement.noticeable,
         )

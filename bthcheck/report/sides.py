@@ -77,6 +77,8 @@ def read_side(path: Path) -> Side:
 def _of_session(path: Path, records: dict[str, Any]) -> Side:
     try:
         profile = one_of("its profile", records.get("profile"), PROFILES)
+        if not all(isinstance(text, str) for row in records["claims"] for text in _names(row)):
+            raise ValueError("a claim's id, test and status must be text")
         kept = snapshot(records)
         described = {str(name): str(value) for name, value in records.get("environment", {}).items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -89,6 +91,10 @@ def _of_session(path: Path, records: dict[str, Any]) -> Side:
     if described:
         kept = {**kept, "environments": {**kept["environments"], "described": described}}
     return Side(path, {profile: kept}, records)
+
+
+def _names(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["claim"]["id"], row.get("nodeid", ""), row.get("status", "")
 
 
 def _short(error: Exception) -> str:

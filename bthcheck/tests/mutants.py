@@ -1,6 +1,7 @@
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
+from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
@@ -370,4 +371,5 @@ MUTANTS = [
     *MUTANTS_OF_ONES_OWN,
     *MUTANTS_OF_CHANGES,
     *MUTANTS_OF_FAULTS,
+    *MUTANTS_OF_COMPARING,
 ]  # fmt: skip
