@@ -36,5 +36,6 @@ def written(value: Any, indent: int = 0) -> str:
         else:
             lines.append(text)
         open_line = "\n" not in text
-    inner, first, last = " " * (indent + 1), *("{}" if isinstance(value, dict) else "[]")
+    inner = " " * (indent + 1)
+    first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
     return f"{first}\n" + "\n".join(f"{inner}{line}" for line in lines) + f"\n{' ' * indent}{last}"
