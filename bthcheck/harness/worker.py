@@ -152,10 +152,10 @@ class Worker:
         }
 
     def _compared(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Return what differs from the record: `changes`, a sentence each, and whether the claim `fails` for it."""
+        """Return what differs from the record: `changes`, sentences, their `kinds`, and whether the claim `fails` for it."""
         id = record["claim"]["id"]
         if record["verdict"] is None or record.get("error") or self.settings.placebo or id not in self.baseline["claims"]:
-            return {"changes": [], "fails": False}
+            return {"changes": [], "kinds": [], "fails": False}
         from bthcheck.report.comparison import compare_claim, level_of, sentences
 
         trained = self.config.stash[TRAINED].experiments
@@ -163,7 +163,8 @@ class Worker:
         found = compare_claim(id, self.baseline, now, level_of(self.baseline)).changes
         changes = [change for change in found if change.alarm != "bits" or self.settings.check == "bits"]
         failing = any(change.fails(self.settings.check) for change in changes)
-        return {"changes": sentences(changes), "fails": failing and not self.settings.update}
+        kinds = list(dict.fromkeys(change.kind for change in changes))
+        return {"changes": sentences(changes), "kinds": kinds, "fails": failing and not self.settings.update}
 
     def _judge(self, claim: "Claim", record: dict[str, Any]) -> None:
         """Fail unless the claim came out supported, or as the baseline says, and nothing else differs from that."""

@@ -214,7 +214,8 @@ def _compared(old: dict[str, Any], new: dict[str, Any], level: float) -> Iterato
 def _agreement(old: dict[str, Any], new: dict[str, Any], level: float) -> Agreement | None:
     quantity = new["quantity"]
     if "table" in old and "table" in new:
-        return same_numbers(old["table"], new["table"], level=level, quantity=quantity)
+        along = new.get("expectation", "").partition(" with ")[2]  # what the levels are of, of a trend
+        return same_numbers(old["table"], new["table"], level=level, quantity=quantity, along=along)
     if old.get("test") == _RATE and "statistic" in old and "statistic" in new:
         counts = [round(old["statistic"][1]), old["cases"], round(new["statistic"][1]), new["cases"]]
         return same_rate(*counts, level=level, quantity=quantity)

@@ -79,7 +79,7 @@ def _change(row: dict[str, Any]) -> str:
     before = row.get("on_record")
     if before is not None and row.get("verdict") and before != row["verdict"]:
         return f"{row['claim']['id']} ({row['verdict']}, on record {before})"
-    return f"{row['claim']['id']} (numbers)"
+    return f"{row['claim']['id']} ({', '.join(row.get('kinds') or ['numbers'])})"
 
 
 def _sentences(row: dict[str, Any], *, urgent: bool, verbose: bool, placebo: bool) -> list[str]:
