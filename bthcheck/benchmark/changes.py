@@ -20,6 +20,7 @@ import click
 import numpy as np
 
 from bthcheck.benchmark.alterations import CHANGES, COSTS, HONEST, PACKAGE, Trial, copy
+from bthcheck.evidence.agreement import Agreement
 from bthcheck.files import write_whole
 from bthcheck.report.comparison import FALSE_ALARM, compare_claim
 from bthcheck.report.environment import describe
@@ -38,6 +39,8 @@ class Noticed:
     """What each ring noticed of a trial.
 
     configuration, verdicts, numbers, bits : ids of the claims that differ in it; bits are any digit
+    alarms : those for which a session that checks numbers fails, with verdicts but without the configuration, which is said
+    beginnings, findings : those of `numbers` for the beginning of an experiment, and for a finding
     claims : ids of all that were compared
     sentence : what `numbers` says of the clearest difference; empty if there is none
     tests, smallest : how many tests there were, and the smallest p
@@ -46,6 +49,9 @@ class Noticed:
     configuration: list[str]
     verdicts: list[str]
     numbers: list[str]
+    alarms: list[str]
+    beginnings: list[str]
+    findings: list[str]
     bits: list[str]
     claims: list[str]
     sentence: str
@@ -57,20 +63,33 @@ def noticed(recorded: dict[str, Any], new: dict[str, Any]) -> Noticed:
     """Compare the records of a session with those of an unchanged one, claim by claim."""
     before, after = snapshot(recorded), snapshot(new)
     compared = [compare_claim(id, before, after, LEVEL) for id in after["claims"] if id in before["claims"]]
-    agreements = [pair.agreement for one in compared for pair in one.pairs if pair.agreement is not None]
+    found = {one.id: [pair.agreement for pair in one.pairs if pair.agreement is not None] for one in compared}
+    agreements = [agreement for several in found.values() for agreement in several]
     ps = [agreement.p for agreement in agreements if agreement.p is not None]
-    differing = sorted((a for a in agreements if a.differs), key=lambda a: 1.0 if a.p is None else a.p)
+    said = [agreement.sentence for agreement in sorted(agreements, key=_p) if agreement.differs]
+    begun = {
+        one.id: [change.sentence for change in one.changes if change.kind == "numbers" and change.sentence not in said]
+        for one in compared
+    }
+    said += [sentence for sentences in begun.values() for sentence in sentences]
     of = {kind: [one.id for one in compared if any(change.kind == kind for change in one.changes)] for kind in _KINDS}
     return Noticed(
         configuration=of["configuration"],
         verdicts=of["verdict"],
         numbers=of["numbers"],
+        alarms=[one.id for one in compared if any(c.kind != "configuration" and c.fails("numbers") for c in one.changes)],
+        beginnings=[id for id, sentences in begun.items() if sentences],
+        findings=[id for id, several in found.items() if any(agreement.differs for agreement in several)],
         bits=[one.id for one in compared if one.id in of["bits"] or _digits(one.before) != _digits(one.after)],
         claims=[one.id for one in compared],
-        sentence=differing[0].sentence if differing else "",
+        sentence=said[0] if said else "",
         tests=len(ps),
         smallest=min(ps, default=1.0),
     )
+
+
+def _p(agreement: Agreement) -> float:
+    return 1.0 if agreement.p is None else agreement.p
 
 
 def _digits(claim: dict[str, Any] | None) -> Any:
@@ -93,7 +112,7 @@ def moves(recorded: dict[str, Any], new: dict[str, Any]) -> dict[tuple[str, str]
     found = {}
     for row in new["claims"]:
         for old, now in _matched(known[row["claim"]["id"]], row):
-            if not old["table"] or any(" at " in column for column in old["table"]["columns"]):
+            if not old["table"] or not now["table"] or any(" at " in column for column in old["table"]["columns"]):
                 continue
             tables = [dict(zip(one["table"]["rows"], one["table"]["values"], strict=True)) for one in (old, now)]
             common = [seed for seed in tables[0] if seed in tables[1]]
@@ -137,21 +156,22 @@ def judged(trials: Sequence[tuple[Trial, Noticed]]) -> list[str]:
     """Return a sentence on every change that `numbers` missed, that changed nothing, and on every honest rerun noticed."""
     problems = []
     for trial, result in trials:
-        if trial in HONEST and result.numbers:
-            problems.append(f"false alarm on “{trial.name}” by {', '.join(result.numbers)}: {result.sentence}")
+        if trial in HONEST and result.alarms:
+            problems.append(f"false alarm on “{trial.name}” by {', '.join(result.alarms)}: {result.sentence}")
         if trial in CHANGES and not result.bits:
             problems.append(f"“{trial.name}” changes no number: nothing was tried")
-        elif trial in CHANGES and not result.numbers:
+        elif trial in CHANGES and not result.alarms:
             problems.append(f"“{trial.name}” is missed by numbers, the smallest p is {result.smallest:.2g}")
     return problems
 
 
 def table(trials: Sequence[tuple[Trial, Noticed]]) -> str:
     """Return the table trial × ring as Markdown."""
-    lines = ["| session | configuration | verdicts | numbers | bits | what `numbers` says of the clearest |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines = ["| session | configuration | verdicts | beginning | findings | bits | what `numbers` says, the clearest first |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for trial, result in trials:
-        cells = ["yes" if result.configuration else "–", *(_count(ids, result) for ids in (result.verdicts, result.numbers))]
+        cells = ["yes" if result.configuration else "–", _count(result.verdicts, result)]
+        cells += ["yes" if result.beginnings else "–", _count(result.findings, result)]
         cells.append(f"{len(result.bits)} of {len(result.claims)}")
         says = result.sentence or f"{result.tests} tests, the smallest p is {result.smallest:.2g}"
         lines.append(f"| {trial.name} | {' | '.join(cells)} | {says} |")

@@ -22,7 +22,7 @@ from bthcheck.networks import CNN, Architecture, Network
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.runs import Run
 from bthcheck.training.stacked.graphs import program
-from bthcheck.training.stacked.layers import entries_a_point
+from bthcheck.training.stacked.layers import entries_a_point, seen
 from bthcheck.training.stacked.state import Stack, State
 from bthcheck.training.stacked.steps import rehearse, step
 
@@ -53,12 +53,15 @@ def work(network: Architecture, runs: int) -> Work:
 
 
 def _products(network: Network, inputs: int) -> int:
-    """Return how many products the matrix products of a forward pass at one point sum up."""
+    """Return how many products the matrix products of a forward pass at one point sum up, of what pools look at alone."""
     total = 0
     h = torch.empty(1, inputs, device="meta")
-    for layer in (network.first, *network.rest):
+    layers = [network.first, *network.rest]
+    for number, layer in enumerate(layers):
         layer = layer.to("meta")
         h = layer(h)
+        if isinstance(layer, nn.Unflatten):
+            h = h[..., : seen(h.shape[2], layers[number + 1 :]), : seen(h.shape[3], layers[number + 1 :])]
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
             total += h.numel() * layer.weight[0].numel()
     return total

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bthcheck.cli.errors import Refused, failing
+from bthcheck.text import visible
 
 if TYPE_CHECKING:
     from bthcheck.training.entries import Entry
@@ -179,8 +180,9 @@ def _size(number: float) -> str:
 
 
 def _print(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(len(visible(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
+        row = tuple(map(visible, row))
         click.echo("  ".join(f"{entry:<{width}}" for entry, width in zip(row, widths, strict=True)).rstrip())
 
 

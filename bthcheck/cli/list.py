@@ -7,6 +7,7 @@ import click
 
 from bthcheck.choices import PROFILES
 from bthcheck.cli.errors import failing
+from bthcheck.text import visible
 
 HELP = """List the claims: id, verdict on record, verdict of the last session, statement.
 
@@ -37,7 +38,7 @@ def command(profile: str, results_dir: str) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
         line = "  ".join([*(f"{entry:<{width}}" for entry, width in zip(row[:3], widths, strict=True)), row[3]])
-        click.echo(_fitting(line))
+        click.echo(_fitting(visible(line)))
 
 
 def _fitting(line: str) -> str:

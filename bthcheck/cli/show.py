@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from bthcheck.choices import PROFILES
 from bthcheck.cli.errors import Refused, failing
+from bthcheck.text import visible
 
 if TYPE_CHECKING:
     from bthcheck.cli.statements import Statement
@@ -70,7 +71,9 @@ def command(claim: str, results_dir: str) -> None:
         facts.append(("last", f"no verdict in {results_dir}: bthcheck verify {found.id}"))
     for name, text in facts:
         if text:
-            click.echo(textwrap.fill(text, width, initial_indent=f"{name:<11}" if name else "", subsequent_indent=" " * 11))
+            first = f"{name:<11}" if name else ""
+            text = visible(text, keep="\n\t")
+            click.echo(textwrap.fill(text, width, initial_indent=first, subsequent_indent=" " * 11))
 
 
 def _test(claim: "Statement") -> list[tuple[str, str]]:

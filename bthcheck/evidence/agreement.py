@@ -17,7 +17,7 @@ from bthcheck.evidence.exchange import shares
 from bthcheck.evidence.findings import CONFIDENCE
 from bthcheck.evidence.shifts import ROUNDING, moved
 
-LOOSENESS = 0.001
+LOOSENESS = 1e-4
 """Relative widening of the recorded spread of a looseness: rounding through a network in float32, with room."""
 _AT = " at "  # between quantity and level in the columns of a table of several quantities
 
@@ -76,7 +76,7 @@ def same_numbers(
     ValueError
         If a table has another form or the level is not between 0 and 1.
     """
-    _check_level(level)
+    check_level(level)
     old, now = _read("recorded", recorded), _read("new", new)
     if old.columns != now.columns:
         texts = [", ".join(table.columns) or "none" for table in (old, now)]
@@ -126,7 +126,7 @@ def same_rate(
     ValueError
         If there are more violations than cases, no cases, or the level is not between 0 and 1.
     """
-    _check_level(level)
+    check_level(level)
     for violations, cases in ((recorded_violations, recorded_cases), (new_violations, new_cases)):
         if not 0 <= violations <= cases or cases < 1:
             raise ValueError(f"violations must be from 0 to the number of cases, at least 1; got {violations} of {cases}")
@@ -164,7 +164,7 @@ def same_dispersion(
     ValueError
         If a deviation is not a finite number from 0, there are fewer than 2 cases, or the level is not between 0 and 1.
     """
-    _check_level(level)
+    check_level(level)
     for deviation, cases in ((recorded_deviation, recorded_cases), (new_deviation, new_cases)):
         if not 0 <= deviation < math.inf or cases < 2:
             raise ValueError(f"a deviation must be a finite number from 0, of 2 cases or more; got {deviation} of {cases}")
@@ -213,7 +213,7 @@ def same_looseness(
     known = math.isfinite(low) and math.isfinite(high)
     inside = low - allowance * abs(low) <= new_median <= high + allowance * abs(high)
     differs = not inside if known else math.isfinite(new_median)
-    record = f"{low:.4g} to {high:.4g}, with {allowance:.1%} for rounding" if known else "none"
+    record = f"{low:.4g} to {high:.4g}, with {allowance:.2%} for rounding" if known else "none"
     median = f"{new_median:.4g}" if math.isfinite(new_median) else "none"
     return Agreement(
         differs=differs,
@@ -261,6 +261,7 @@ def _said(quantity: str) -> str:
     return f"{quantity}: " if quantity else ""
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Raise ``ValueError`` unless a level is between 0 and 1."""
     if not 0 < level < 1:
         raise ValueError(f"level must be a number between 0 and 1, got {level!r}")

@@ -155,7 +155,8 @@ def _sentence(shift: _Shift, columns: list[str]) -> str:
         return "there are too few numbers to compare"
     change = (shift.after - shift.before) / abs(shift.before) if shift.before else math.nan
     word = "more" if shift.after >= shift.before else "less"
-    how = f"{100 * abs(change):.2g} % {word}" if abs(change) < 10 else word
+    percent = 100 * abs(change)
+    how = f"{percent:.{0 if percent >= 10 else 2}{'f' if percent >= 10 else 'g'}} % {word}" if percent < 1000 else word
     if shift.effect is not None:
         how += f", {abs(shift.effect):.2g} of the spread between seeds"
     return f"{columns[shift.column]} was {shift.before:.4g} on average, now {shift.after:.4g} ({how})"

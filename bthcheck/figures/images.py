@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bthcheck.figures.style import style
+from bthcheck.figures.style import literal, style
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.streams import stream
 
@@ -23,7 +23,9 @@ def contact_sheet(task: CorruptedImages, seed: int, count: int = 24, columns: in
         ):
             axes.imshow(image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             color = "0.2" if not redrawn else "#8a5a00" if used == clean else "#b3261e"
-            axes.set_title(names[used], fontsize=7, color=color, pad=2, fontweight="bold" if used != clean else "normal")
+            axes.set_title(
+                literal(names[used]), fontsize=7, color=color, pad=2, fontweight="bold" if used != clean else "normal"
+            )
             if redrawn:
                 axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, color=color, linewidth=3))
         legend = "red: redrawn and wrong; brown: redrawn and right by chance; no frame: as in the data set"

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bthcheck.figures.style import blank, legend, style, thinned
+from bthcheck.figures.style import blank, legend, literal, style, thinned
 
 
 def curves(
@@ -172,12 +172,12 @@ def _colors(values: xr.DataArray, along: str) -> list[tuple[Any, Any]]:
 
 
 def _label(along: str, level: Any) -> str:
-    return f"{along} {level:g}" if isinstance(level, float) else str(level)
+    return literal(f"{along} {level:g}" if isinstance(level, float) else str(level))
 
 
 def _tick(level: Any) -> str:
-    return f"{level:g}" if isinstance(level, float) else str(level)
+    return literal(f"{level:g}" if isinstance(level, float) else str(level))
 
 
 def _title(values: xr.DataArray) -> str:
-    return str(values.attrs.get("long_name", values.name or ""))
+    return literal(str(values.attrs.get("long_name", values.name or "")))

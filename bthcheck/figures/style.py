@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bthcheck.files import write_whole
+from bthcheck.text import visible
 
 # What is not about how figures look: where and with what they are shown.
 _NOT_STYLE = ("backend", "date.epoch", "docstring", "interactive", "macosx", "savefig.directory", "tk.", "toolbar", "webagg")
@@ -25,19 +26,29 @@ _STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "bthcheck",  # the same figure is the same file
 }
+_LONGEST = 60  # characters of a label
 _POINTS = 160  # drawn of each curve; more is only weight in the report
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, the same bytes for the same figure, whole or not at all: as PNG if `path` ends so, else as SVG."""
-    drawn = io.BytesIO()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with style():
         if path.suffix == ".png":
+            drawn = io.BytesIO()
             figure.savefig(drawn, format="png", dpi=200, metadata={"Software": None})
+            write_whole(path, drawn.getvalue())
         else:
-            figure.savefig(drawn, format="svg", metadata={"Date": None})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, drawn.getvalue())
+            text = io.StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None})
+            write_whole(path, visible(text.getvalue(), keep="\n\t"))  # Matplotlib puts every label into a comment, as it is
+
+
+def literal(text: str) -> str:
+    """Return what a label has to be for a figure to show this text: no formula, no control, not all too long."""
+    shown = visible(text)
+    shown = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")  # a legend leaves out what begins with _
 
 
 @contextmanager

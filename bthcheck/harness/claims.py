@@ -173,6 +173,9 @@ class Evidence:
         except OSError as error:
             self.note(f"A figure is missing because {path} cannot be written: {error.strerror}. It was: {cell(caption)}")
             return
+        except ValueError as error:  # such as a label that is no formula, though it has two dollars
+            self.note(f"A figure is missing because it cannot be drawn: {cell(str(error).strip())}. It was: {cell(caption)}")
+            return
         wide = bool(figure.get_figwidth() > _WIDE)
         self.figures.append({"path": path.relative_to(self.folder).as_posix(), "caption": cell(caption), "wide": wide})
 

@@ -45,6 +45,7 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
     device = _device(pytestconfig)  # not the fixture: other plugins have one of that name, which may hide it
 
     def train_experiment(experiment: "Experiment") -> "xr.Dataset":
+        from bthcheck.evidence.beginning import beginning
         from bthcheck.experiments import at_profile, from_file
         from bthcheck.training import digests
         from bthcheck.training.engines import resolve, run
@@ -81,6 +82,7 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
             "name": sized.name, "configuration": configuration, "engine": dataset.attrs["engine"],
             "device": dataset.attrs["device"], "diverged": int(dataset.coords["diverged"].sum()),
             "environment": facts["digest"], "runs": digests.of_runs(dataset),
+            "beginning": beginning(dataset),
         }  # fmt: skip
         trained.add(entry)
         settings.channel.log("environment", facts=facts)

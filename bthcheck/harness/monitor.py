@@ -11,6 +11,9 @@ from bthcheck.progress.estimate import estimate
 from bthcheck.progress.wording import line
 from bthcheck.report.experiments import told_apart
 
+_LEAST_REST = 50
+"""How many times as long as a look took the next one is waited for: of a session of thousands of runs there is much to read."""
+
 
 class ProgressMonitor:
     """Shows a line while something is trained; see `bthcheck.progress.estimate.estimate` for what the time left is.
@@ -47,9 +50,12 @@ class ProgressMonitor:
                     self._display.show("")
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._interval):
+        pause = self._interval
+        while not self._stop.wait(pause):
+            began = time.thread_time()
             with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
                 self.look()
+            pause = max(self._interval, _LEAST_REST * (time.thread_time() - began))
 
     def look(self) -> None:
         """Show how far training is now, and say what is waited for and was not said before."""

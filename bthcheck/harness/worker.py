@@ -16,6 +16,7 @@ from bthcheck.harness.source import source_of
 from bthcheck.harness.stash import EVIDENCE, RECORD, TRAINED, claim_of
 from bthcheck.report.baseline import read_baseline
 from bthcheck.report.snapshot import Snapshot, claim_entry
+from bthcheck.text import visible
 
 if TYPE_CHECKING:
     from bthcheck.harness.claims import Claim
@@ -167,14 +168,14 @@ class Worker:
     def _judge(self, claim: "Claim", record: dict[str, Any]) -> None:
         """Fail unless the claim came out supported, or as the baseline says, and nothing else differs from that."""
         verdict, on_record = record["verdict"], self.baseline["claims"].get(claim.id, {}).get("verdict")
-        message = f"claim {claim.id} is {verdict}: {record['reason']}"
+        message = visible(f"claim {claim.id} is {verdict}: {record['reason']}")
         if self.settings.placebo:
             if verdict == "supported":
                 pytest.fail(f"a placebo came out supported: {message}", pytrace=False)
             return
         if record["fails"]:
             word = "as on record, but not all else is" if verdict == on_record else f"on record {on_record}"
-            pytest.fail(f"claim {claim.id} is {verdict}, {word}: {'; '.join(record['changes'])}", pytrace=False)
+            pytest.fail(visible(f"claim {claim.id} is {verdict}, {word}: {'; '.join(record['changes'])}"), pytrace=False)
         if verdict == "supported":
             return
         if self.settings.update:

@@ -27,6 +27,7 @@ class Lane:
     """Runs that one thread trains side by side.
 
     began, heard, ended : when it began, was heard of for the last time, and had all its runs
+    idle : until when nothing was done, as far as is known: programs are compiled first
     marks : when how much of the work was done, the first and the last that is known
     """
 
@@ -36,6 +37,7 @@ class Lane:
     began: float
     heard: float
     ended: float | None = None
+    idle: float | None = None
     marks: tuple[tuple[float, float], ...] = ()
 
     def is_alive(self, now: float) -> bool:
@@ -45,7 +47,10 @@ class Lane:
     def mark(self, at: float, share: float) -> None:
         """Take in how much is done."""
         self.heard = at
-        self.marks = (*self.marks[:1], (at, share))
+        if share > 0:
+            self.marks = (*self.marks[:1], (at, share))
+        else:
+            self.idle = at
 
     @property
     def share(self) -> float:
@@ -54,8 +59,11 @@ class Lane:
 
     @property
     def pace(self) -> float | None:
-        """Seconds that all of it takes, by what has been done since the first mark, before which programs are compiled."""
-        (first, before), (last, after) = [(self.began, 0.0), *self.marks][-2:] if self.marks else [(0.0, 0.0)] * 2
+        """Seconds that all of it takes, by what has been done since the first mark."""
+        if not self.marks:
+            return None
+        start = (self.began if self.idle is None else self.idle, 0.0)
+        (first, before), (last, after) = [start, *self.marks][-2:]
         return (last - first) / (after - before) if after > before else None
 
 

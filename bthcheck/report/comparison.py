@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bthcheck.evidence.agreement import Agreement, same_dispersion, same_looseness, same_numbers, same_rate
+from bthcheck.evidence.beginning import same_beginning
 from bthcheck.evidence.findings import CONDITION
 from bthcheck.report.experiments import differences
 from bthcheck.report.snapshot import RINGS, Snapshot
@@ -75,6 +76,7 @@ def compare_claim(id: str, before: Snapshot, after: Snapshot, level: float) -> C
         *_configuration(*trained),
         *_test(old, new),
         *_verdict(old, new),
+        *_beginning(trained[0], trained[1], level),
         *(Change("numbers", pair.agreement.sentence, "numbers") for pair in pairs if pair.agreement and pair.agreement.differs),
         *_bits(*trained),
     )
@@ -89,7 +91,8 @@ def experiments_of(kept: Snapshot, id: str) -> list[dict[str, Any]]:
 
 def level_of(snapshot: Snapshot) -> float:
     """Return the level of each test of numbers against this record: `FALSE_ALARM` divided by how many there may be."""
-    return FALSE_ALARM / max(1, sum(testable(f) for claim in snapshot["claims"].values() for f in claim.get("findings", [])))
+    tests = sum(testable(finding) for claim in snapshot["claims"].values() for finding in claim.get("findings", []))
+    return FALSE_ALARM / max(1, tests + sum("beginning" in entry for entry in snapshot["experiments"].values()))
 
 
 def testable(finding: dict[str, Any]) -> bool:
@@ -129,6 +132,17 @@ def _configuration(before: list[dict[str, Any]], after: list[dict[str, Any]]) ->
             parts = differences(old["configuration"], new["configuration"])
             if parts:
                 yield Change("configuration", f"{new['name']}: {'; '.join(parts)}", "numbers")
+
+
+def _beginning(before: list[dict[str, Any]], after: list[dict[str, Any]], level: float) -> Iterator[Change]:
+    """What cannot be explained by another configuration, which is said already."""
+    for old, new in matched(before, after):
+        if old is None or new is None or differences(old["configuration"], new["configuration"]):
+            continue
+        if "beginning" in old and "beginning" in new:
+            found = same_beginning(old["beginning"], new["beginning"], level=level, experiment=new["name"])
+            if found.differs:
+                yield Change("numbers", found.sentence, "numbers")
 
 
 def _test(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
@@ -280,7 +294,7 @@ def compare(before: Snapshot, after: Snapshot, *, level: float | None = None) ->
     common = sorted(set(before["claims"]) & set(after["claims"]))
     if level is None:
         shared = {id: before["claims"][id] for id in common}
-        level = level_of({"claims": shared, "experiments": {}, "environments": {}})
+        level = level_of({"claims": shared, "experiments": before["experiments"], "environments": {}})
     claims = [compare_claim(id, before, after, level) for id in common]
     for id in sorted(set(before["claims"]) ^ set(after["claims"])):
         claims.append(ClaimComparison(id, before["claims"].get(id), after["claims"].get(id), (), ()))

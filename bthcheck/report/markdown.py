@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bthcheck.report.numbers import count, effect, p_value
-from bthcheck.report.records import headline, needs_attention
+from bthcheck.report.records import has_changed, headline, needs_attention
 from bthcheck.report.terminal import summary
 
 COMMENT_LIMIT = 65_536
@@ -17,12 +17,13 @@ SMALLEST = 4_000
 """Bytes that are always enough to say what was left out, and why."""
 _LONGEST_REASON = 300
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&|~$#!@:=]")
-_BLOCK = re.compile(r"^(\d*)([-+](?=[-+ ]|$)|(?<=\d)[.)])")
+_BLOCK = re.compile(r"^(\d*)([-+](?=[-+ ]|$)|(?<=\d)[.)](?= |$))")
 """What begins a list or a rule, at the start of a line."""
 _LINKED = re.compile(r"[@#](?=\w)|\bGH-(?=\d)|w(?=ww\.)|:(?=//)", re.IGNORECASE)
 _GAP = "\u200b"
 _SAID = {"supported": "✅", "inconclusive": "❔", "vacuous": "❔", "skipped": "⏭️"}
 _BAD = "❌"
+_CHANGED = "⚠️"
 
 
 def escape(text: str) -> str:
@@ -149,9 +150,13 @@ def _item(row: dict[str, Any], placebo: bool, longest: int | None) -> str:
     def said(sentence: str) -> str:
         return escape(sentence) if longest is None else _cut(sentence, longest)
 
-    before = "" if placebo else f", on record {row['on_record']}" if row.get("on_record") else ", nothing on record"
-    mark = _SAID.get(row["status"], _BAD)
-    lines = [f"- {mark} **{escape(row['claim']['id'])}** {escape(row['status'] + before)}: {said(row['claim']['statement'])}"]
+    before = row.get("on_record")
+    known = (
+        ", nothing on record" if before is None else ", as on record" if before == row["status"] else f", on record {before}"
+    )
+    mark = _CHANGED if has_changed(row) and not placebo else _SAID.get(row["status"], _BAD)
+    status = row["status"] if placebo else row["status"] + known
+    lines = [f"- {mark} **{escape(row['claim']['id'])}** {escape(status)}: {said(row['claim']['statement'])}"]
     lines += [f"  - {said(row['reason'])}"] if row["reason"] and row["status"] != "supported" else []
     lines += [f"  - changed: {said(sentence)}" for sentence in row.get("changes") or []]
     return "\n".join(lines)

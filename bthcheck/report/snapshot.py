@@ -19,7 +19,7 @@ _FINDING = (
     "level", "blocks", "cases", "spread", "table",
 )  # fmt: skip
 _CLAIM = ("statement", "scope", "kind")
-_EXPERIMENT = ("name", "configuration", "engine", "device", "environment", "runs")
+_EXPERIMENT = ("name", "configuration", "engine", "device", "environment", "runs", "beginning")
 
 
 def snapshot(records: dict[str, Any]) -> Snapshot:

@@ -2,8 +2,10 @@
 
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
+from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
+from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
 from bthcheck.tests.mutants_state import MUTANTS_OF_STATE
 from bthcheck.tests.mutants_watching import MUTANTS_OF_WATCHING
 from bthcheck.tests.mutation import Mutant
@@ -364,8 +366,10 @@ MUTANTS = [
     ),
     *MUTANTS_PUBLISHED,
     *MUTANTS_OF_STATE,
+    *MUTANTS_OF_WHAT_IS_SEEN,
     *MUTANTS_OF_WATCHING,
     *MUTANTS_OF_ONES_OWN,
     *MUTANTS_OF_CHANGES,
     *MUTANTS_OF_COMPARING,
+    *MUTANTS_OF_FAULTS,
 ]  # fmt: skip

@@ -8,6 +8,7 @@ SHIFT = "evidence/test_agreement.py::test_a_shift_is_named_with_where_and_by_how
 NOTICED = "evidence/test_agreement.py::test_a_shift_is_noticed_at_the_level_of_a_session"
 QUANTITIES = "evidence/test_agreement.py::test_several_quantities_of_the_same_runs_are_not_more_runs"
 OTHERS = "evidence/test_agreement.py::test_other_seeds_are_dealt_anew"
+BEGINNING = "evidence/test_beginning.py::test_the_share_of_runs_that_moved_is_tested"
 DIVERGED = "evidence/test_agreement.py::test_other_runs_diverge"
 
 MUTANTS_OF_CHANGES = [
@@ -136,5 +137,29 @@ MUTANTS_OF_CHANGES = [
         "high + allowance * abs(high)",
         "high",
         ("evidence/test_agreement.py::test_looseness_lies_in_the_recorded_spread",),
+    ),
+    Mutant(
+        "one run too few", "beginning of a training", "evidence/beginning.py",
+        "stats.binom.sf(len(moved) - 1,",
+        "stats.binom.sf(len(moved),",
+        (BEGINNING,),
+    ),
+    Mutant(
+        "absolute for relative", "beginning of a training", "evidence/beginning.py",
+        "return abs(first - second) / size if size else 0.0",
+        "return abs(first - second)",
+        (BEGINNING,),
+    ),
+    Mutant(
+        "one statistic for all", "beginning of a training", "evidence/beginning.py",
+        "worst = {run: max(_relative(a, b)",
+        "worst = {run: min(_relative(a, b)",
+        (BEGINNING, "evidence/test_beginning.py::test_runs_that_diverge_have_moved"),
+    ),
+    Mutant(
+        "the last epoch for an early one", "beginning of a training", "evidence/beginning.py",
+        "isel(epoch=after - 1,",
+        "isel(epoch=-1,",
+        ("evidence/test_beginning.py::test_the_first_runs_are_kept_to_seven_digits",),
     ),
 ]  # fmt: skip

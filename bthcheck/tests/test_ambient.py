@@ -237,9 +237,9 @@ FLOORS = (
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
     "training.fingerprints", "training.trial", "training.views",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities", "evidence.agreement",
-    "evidence.exchange", "evidence.shifts",
+    "evidence.beginning", "evidence.exchange", "evidence.shifts",
 )  # fmt: skip
-COMPUTE_NOTHING = {"unsupported", "shape", "values_of", "counterexample", "points_of"}
+COMPUTE_NOTHING = {"check_level", "unsupported", "shape", "values_of", "counterexample", "points_of"}
 
 
 @pytest.mark.parametrize("module", FLOORS)

@@ -14,6 +14,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,49 @@ from safetensors.numpy import load, save
 
 from bthcheck.checks import readable_folder
 from bthcheck.files import sweep, temporary, write_whole
-from bthcheck.protocols import fields_of, name_of
+from bthcheck.protocols import fields_of, is_own, name_of
 from bthcheck.training import code, machine
 from bthcheck.training.entries import LARGEST_HEADER, library_versions
 from bthcheck.training.fingerprints import fingerprint
-from bthcheck.training.runs import Run, RunResult
-from bthcheck.training.statistics import STATISTICS
+from bthcheck.training.runs import Run, RunResult, state_size
+from bthcheck.training.statistics import FINITE, STATISTICS
 
 SCHEMA = 1
 _TOUCH_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is known of a run's result before it is trained.
+
+    rows : how many numbers every statistic has
+    dtype : type of the parameters
+    parameters : how many there are; None if it is not known, as of a module of one's own
+    """
+
+    rows: int
+    dtype: str
+    parameters: int | None = None
+
+    def check(self, result: RunResult) -> None:
+        """Raise ``ValueError`` unless a result has this form."""
+        if {array.shape for array in result.statistics.values()} != {(self.rows,)}:
+            raise ValueError("its statistics are not those of this run")
+        if result.parameters.dtype != self.dtype or len(result.parameters) != (self.parameters or len(result.parameters)):
+            raise ValueError("its parameters are not those of this run")
+
+    @property
+    def most_bytes(self) -> int | None:
+        """What a file of it has at most."""
+        if self.parameters is None:
+            return None
+        return 8 + LARGEST_HEADER + 8 * (len(STATISTICS) * self.rows + self.parameters)
+
+
+def form_of(run: Run) -> Form:
+    """Return the form of a run's result."""
+    own = is_own(run.setting.network)
+    return Form(run.setting.training.rows, run.setting.training.dtype, None if own else state_size(run.network()))
 
 
 class Locked(Exception):
@@ -118,24 +153,28 @@ class RunCache:
         with contextlib.ExitStack() as held:
             if self._mode is not None:
                 try:
-                    held.enter_context(FileLock(self.folder / f"{key}.lock", timeout=0, mode=self._mode))
+                    path = self.folder / f"{key}.lock"
+                    _clear(path, folder=False)
+                    held.enter_context(FileLock(path, timeout=0, mode=self._mode))
                 except Timeout as error:
                     raise Locked from error
                 except (OSError, NotImplementedError) as error:
                     self._say(f"runs in {self.folder} are trained without locks, because none can be had: {_reason(error)}")
             yield
 
-    def read(self, key: str, rows: int | None = None) -> RunResult | None:
+    def read(self, key: str, form: Form | None = None) -> RunResult | None:
         """Return a run, or None, with a warning if a file is there but cannot be trusted.
 
         Parameters
         ----------
-        rows : how many numbers every statistic has to have, if that is known
+        form : what it has to look like, if that is known
         """
         path = self.path(key)
         try:
-            content = _content(path)
-            result = None if content is None else _decoded(content, key, rows)
+            content = _content(path, None if form is None else form.most_bytes)
+            result = None if content is None else _decoded(content, key)
+            if result is not None and form is not None:
+                form.check(result)
             self._note_use(path)
             return result
         except PermissionError as error:
@@ -177,11 +216,11 @@ class RunCache:
             warnings.warn(sentence, stacklevel=3)
 
 
-def _clear(path: Path) -> None:
+def _clear(path: Path, folder: bool = True) -> None:
     """Take away what stands in the place of a file: a link is never followed, whoever put it there, to what it points to."""
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
         path.unlink(missing_ok=True)
-    elif path.is_dir():
+    elif folder and path.is_dir():
         path.rmdir()  # which holds nothing of ours
 
 
@@ -189,8 +228,8 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _content(path: Path) -> bytes | None:
-    """Return what is in a file, None if there is none; opened so that a pipe cannot hang."""
+def _content(path: Path, most: int | None) -> bytes | None:
+    """Return what is in a file, None if there is none; opened so that a pipe cannot hang, and read if it is not too large."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
@@ -200,6 +239,8 @@ def _content(path: Path) -> bytes | None:
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("it is no file")
+        if most is not None and os.fstat(handle).st_size > most:
+            raise ValueError("it is larger than the file of this run can be")
         return file.read()
 
 
@@ -212,7 +253,7 @@ def _digest(arrays: dict[str, np.ndarray], facts: str) -> str:
     return digest.hexdigest()
 
 
-def _decoded(content: bytes, key: str, rows: int | None) -> RunResult:
+def _decoded(content: bytes, key: str) -> RunResult:
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > LARGEST_HEADER:
         raise ValueError("it has no header")
@@ -229,8 +270,12 @@ def _decoded(content: bytes, key: str, rows: int | None) -> RunResult:
     statistics = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     parameters = arrays["parameters"]
     lengths = {array.shape for array in statistics.values()}
-    if statistics.keys() != STATISTICS.keys() or len(lengths) != 1 or (rows is not None and lengths != {(rows,)}):
+    if statistics.keys() != STATISTICS.keys() or len(lengths) != 1:
         raise ValueError("its statistics are not those of this run")
     if any(array.dtype != np.float64 for array in statistics.values()) or parameters.ndim != 1 or parameters.dtype.kind != "f":
         raise ValueError("its arrays are of another type")
-    return RunResult(statistics, parameters, bool(facts["diverged"]), float(facts["seconds"]))
+    diverged, seconds = facts["diverged"], facts["seconds"]
+    finite = all(np.isfinite(statistics[name]).all() for name in FINITE)
+    if type(diverged) is not bool or not (diverged or finite) or not 0 <= seconds < np.inf:
+        raise ValueError("it holds numbers that no run has")
+    return RunResult(statistics, parameters, diverged, float(seconds))

@@ -7,14 +7,14 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from bthcheck.training import interrupt
-from bthcheck.training.cache import Locked, RunCache, describe, key_of
+from bthcheck.training.cache import Locked, RunCache, describe, form_of, key_of
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.share import followed
 
 Train = Callable[[Sequence[Run]], list[RunResult]]
 
 _POLL_SECONDS = 0.05
-_SAY_SECONDS = 8.0
+_SAY_SECONDS = 5.0
 """How long one waits for another process in silence; from then on it is said, ever more seldom."""
 
 
@@ -60,11 +60,11 @@ def obtain(
     observer.start(len(runs))
     descriptions = [describe(run, engine, device) for run in runs]
     keys = [key_of(description) for description in descriptions]
-    rows = [run.setting.training.rows for run in runs]
+    forms = {} if cache is None else {run.level: form_of(run) for run in {run.level: run for run in runs}.values()}
     results: dict[int, RunResult] = {}
 
     def read(index: int) -> RunResult | None:
-        result = None if cache is None else cache.read(keys[index], rows[index])
+        result = None if cache is None else cache.read(keys[index], forms[runs[index].level])
         if result is not None:
             observer.finish(runs[index], keys[index], False, result.seconds)
         return result
@@ -127,4 +127,6 @@ def about(run: Run, description: dict[str, Any]) -> dict[str, Any]:
 def _waiting(run: Run, key: str, cache: RunCache | None, count: int, seconds: float) -> str:
     more = f" and {count - 1} more" if count > 1 else ""
     where = f"; its lock is {cache.folder / key}.lock" if cache is not None else ""
-    return f"waiting for {run}{more}, which another process has been training for at least {seconds:.0f} s{where}"
+    since = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds))
+    held = f"for at least {seconds:.0f} s, since {since} or longer"
+    return f"waiting for {run}{more}, which another process has been training {held}{where}"

@@ -31,6 +31,9 @@ STATISTICS = {
 }
 """Every statistic of a run, one number an epoch. Errors are NaN in regression, Lipschitz constants where not evaluated."""
 
+FINITE = ("trajectory_length", "bias_variance", "distance_to_init", "train_loss")
+"""What is finite in every epoch of a run that did not diverge."""
+
 
 def blank_statistics(epochs: int) -> dict[str, np.ndarray]:
     """Return every statistic filled with NaN, for an engine to write into."""
@@ -42,8 +45,7 @@ def mark_divergence(statistics: dict[str, np.ndarray], tested: list[bool]) -> bo
 
     `tested` says where there is a test loss. Returns whether there was such an epoch.
     """
-    watched = ("trajectory_length", "bias_variance", "distance_to_init", "train_loss")
-    finite = np.all([np.isfinite(statistics[name]) for name in watched], axis=0)
+    finite = np.all([np.isfinite(statistics[name]) for name in FINITE], axis=0)
     finite &= np.isfinite(statistics["test_loss"]) | ~np.array(tested)
     if finite.all():
         return False

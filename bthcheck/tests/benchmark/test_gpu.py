@@ -13,7 +13,7 @@ def test_the_benchmark_runs_at_a_tiny_size(capsys, place):
 
 def test_the_work_of_a_step_is_counted_from_its_layers():
     work = gpu.work(CNN(), runs=1)
-    products = 28 * 28 * 96 * 75 + 5 * 5 * 384 * 2400 + 384 * 384 + 384
+    products = 21 * 21 * 96 * 75 + 3 * 3 * 384 * 2400 + 384 * 384 + 384  # of 28 × 28 and 5 × 5, what pools look at
     parameters = sum(p.numel() for p in CNN().build().parameters())
     assert work.operations == 6 * products
     assert work.parameters == parameters == 1_080_577

@@ -11,11 +11,11 @@ from filelock import FileLock
 
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.training import entries as module
-from bthcheck.training.cache import RunCache, describe, key_of
+from bthcheck.training.cache import Form, RunCache, describe, key_of
 from bthcheck.training.entries import entries
 from bthcheck.training.obtain import about
 from bthcheck.training.runs import Run, RunResult
-from bthcheck.training.statistics import blank_statistics
+from bthcheck.training.statistics import STATISTICS
 
 DAY = 86400
 
@@ -25,7 +25,7 @@ def cache(tmp_path):
     """A folder of 3 + 2 runs of two experiments and one that does not say what it is of, the oldest ten days old."""
     folder = tmp_path / ".bthcheck_cache"
     store = RunCache(folder)
-    result = RunResult(blank_statistics(3), np.zeros(4, "float32"), False, 1.0)
+    result = RunResult(dict.fromkeys(STATISTICS, np.zeros(3)), np.zeros(4, "float32"), False, 1.0)
     for number, (experiment, seed) in enumerate([(3, 0), (3, 1), (3, 2), (5, 0), (5, 1)]):
         run = Run(SINUSOIDS.replace(epochs=experiment), 0.5, seed)
         description = describe(run, "fused", "cpu")
@@ -47,7 +47,7 @@ def kept(folder):
 def test_entries_say_what_they_are_of(cache):
     assert kept(cache) == [3, 3, 3, 5, 5, None]
     assert {entry.current for entry in entries(cache) if entry.about} == {True}
-    assert RunCache(cache).read(entries(cache)[0].key, 3) is not None  # and are read as before
+    assert RunCache(cache).read(entries(cache)[0].key, Form(3, "float32")) is not None  # and are read as before
 
 
 def test_a_table_says_what_is_there(said, cache):

@@ -301,11 +301,11 @@ def test_dispersions():
 
 
 def test_looseness_lies_in_the_recorded_spread():
-    inside, outside = (3.0, 5.0, 7.0, 7.006, 2.998), (2.99, 7.01, math.nan, math.inf)
+    inside, outside = (3.0, 5.0, 7.0, 7.0006, 2.9998), (2.999, 7.001, math.nan, math.inf)
     assert not any(same_looseness((3.0, 7.0), median).differs for median in inside)
     assert all(same_looseness((3.0, 7.0), median).differs for median in (*outside, None))
     found = same_looseness((3.0, 7.0), 9.0, quantity="λ ≤ σ₁ φ")
-    assert found.sentence == "λ ≤ σ₁ φ: the median of bound / value is 9, on record 3 to 7, with 0.1% for rounding"
+    assert found.sentence == "λ ≤ σ₁ φ: the median of bound / value is 9, on record 3 to 7, with 0.01% for rounding"
     assert found.p is None
     assert not same_looseness((None, None), math.nan).differs
     assert same_looseness((None, None), 2.0).differs

@@ -42,6 +42,7 @@ def test_an_honest_rerun_is_as_on_record_and_a_change_is_not(claims, workers):
     (experiment,) = kept["experiments"].values()
     assert experiment["name"] == "tiny"
     assert {level: len(digests) for level, digests in experiment["runs"].items()} == {"0.25": 8, "0.5": 8, "1.0": 8}
+    assert (experiment["beginning"]["levels"], experiment["beginning"]["seeds"]) == (["0.25", "0.5", "1.0"], [0, 1, 2, 3, 4])
     (name,) = kept["experiments"]
     for id in ("SLOWER", "WORSE"):  # one fixture trained it for both, whichever came first
         assert kept["claims"][id]["experiments"] == [name]

@@ -69,6 +69,15 @@ def test_lanes_share_what_is_left(story):
     assert story.left(30) == pytest.approx(30)
 
 
+def test_between_two_runs_a_lane_is_still_there(story):
+    story.start(0, total=8)
+    for lane in range(2):
+        story.train(0, f"a{lane}")
+        story.run(10, f"a{lane}", 10.0)
+    story.train(10, "b0")  # and the other thread writes what it has trained
+    assert story.left(10) == pytest.approx(30)
+
+
 def test_the_longest_lane_is_waited_for(story):
     story.start(0, total=4)
     for lane in range(4):
@@ -140,6 +149,18 @@ def test_one_long_run_tells_how_long_it_takes_yet(story):
     assert story.left(130) == pytest.approx(890)  # 1000 s a run, without what came before the first mark
     assert story.left(180) == pytest.approx(840)
     assert story.left(2000) is None  # nothing was heard for half an hour
+
+
+def test_what_was_compiled_before_the_first_step_is_not_counted(story):
+    story.start(0, total=1)
+    story.train(0, "a")
+    for second in range(2, 22, 2):
+        story.share(second, "a", 0.0)
+        assert story.left(second) is None
+    story.share(22, "a", 0.01)
+    assert story.left(22) == pytest.approx(198)
+    story.share(24, "a", 0.02)
+    assert story.left(24) == pytest.approx(196)
 
 
 def test_a_stack_is_one_lane(story):

@@ -185,14 +185,22 @@ class Pool(_Fixed):
 
 @dataclass(frozen=True)
 class Images(_Fixed):
-    """Points (R, B, C·H·W) to images (R, C, B, H, W)."""
+    """Points (R, B, C·H·W) to what is looked at of images (R, C, B, h, w), their first rows and columns.
+
+    shape : (C, H, W) of an image, seen : (h, w)
+    """
 
     shape: tuple[int, ...]
+    seen: tuple[int, int]
 
     def forward(self, h: Tensor) -> tuple[Tensor, None]:
-        return h.unflatten(2, self.shape).transpose(1, 2), None
+        height, width = self.seen
+        return h.unflatten(2, self.shape).transpose(1, 2)[..., :height, :width], None
 
     def backward(self, delta: Tensor, saved: None) -> Tensor:
+        height, width = self.seen
+        if self.seen != self.shape[1:]:
+            delta = nn.functional.pad(delta, (0, self.shape[2] - width, 0, self.shape[1] - height))
         return delta.transpose(1, 2).flatten(2)
 
 
@@ -223,8 +231,8 @@ def batched(network: Network, parameters: list[Tensor]) -> tuple[FirstLayer, lis
     left = iter(parameters)
     first: FirstLayer = Shift(next(left)) if isinstance(network.first, IdentityWithBias) else Affine(next(left), next(left))
     rest: list[Layer] = []
-    for module in network.rest:
-        layer = _batched(module, left)
+    for number, module in enumerate(network.rest):
+        layer = _batched(module, left, list(network.rest)[number + 1 :])
         if isinstance(layer, Pool) and isinstance(rest[-1], Rectifier):
             rest.insert(-1, layer)  # the maxima of rectified values are the rectified maxima, of which there are fewer
         else:
@@ -232,7 +240,7 @@ def batched(network: Network, parameters: list[Tensor]) -> tuple[FirstLayer, lis
     return first, rest
 
 
-def _batched(module: nn.Module, parameters: Iterator[Tensor]) -> Layer:
+def _batched(module: nn.Module, parameters: Iterator[Tensor], above: Sequence[nn.Module]) -> Layer:
     match module:
         case nn.Linear():
             return Affine(next(parameters), next(parameters))
@@ -242,12 +250,34 @@ def _batched(module: nn.Module, parameters: Iterator[Tensor]) -> Layer:
             assert isinstance(module.kernel_size, int)  # every architecture here has squares
             return Pool(module.kernel_size)
         case nn.Unflatten():
-            return Images(tuple(module.unflattened_size))
+            shape = tuple(module.unflattened_size)
+            return Images(shape, (seen(shape[1], above), seen(shape[2], above)))
         case nn.Flatten():
             return Features()
         case nn.ReLU():
             return Rectifier()
     raise TypeError(f"engine 'stacked' has no batched form of {type(module).__name__}")
+
+
+def seen(length: int, modules: Sequence[nn.Module]) -> int:
+    """Return how many of the first rows, or columns, of an image what lies above it looks at: pools leave out what is over.
+
+    Of the paper's 32 × 32 pixels that is 25 × 25, which makes two convolutions that take a half and a third of the products.
+
+    Parameters
+    ----------
+    length : rows, or columns, of the image
+    modules : what lies above it
+    """
+    match modules:
+        case [nn.Conv2d() as convolution, *above]:
+            return seen(length - convolution.kernel_size[0] + 1, above) + convolution.kernel_size[0] - 1
+        case [nn.MaxPool2d() as pool, *above]:
+            assert isinstance(pool.kernel_size, int)  # every architecture here has squares
+            return seen(length // pool.kernel_size, above) * pool.kernel_size
+        case [nn.ReLU(), *above]:
+            return seen(length, above)
+    return length
 
 
 def _sum(scaled: Tensor) -> Tensor:
