@@ -56,9 +56,9 @@ MUTANTS_OF_FAULTS = [
         (f"{HOSTILE}::test_a_page_has_the_same_elements_whatever_text_is_in_it[right to left]",),
     ),
     Mutant(
-        "text of others", "controls of a terminal", "report/terminal.py",
-        "visible(line).encode",
-        "line.encode",
+        "text of others", "controls of a terminal", "text.py",
+        "visible(text).encode",
+        "text.encode",
         (f"{HOSTILE}::test_a_terminal_is_shown_lines_and_obeys_nothing[ANSI-80]",),
     ),
     Mutant(

@@ -1,19 +1,19 @@
 """Whether two trainings gave the same bits: a digest of every run, and one of what bits depend on beside the code."""
 
 import hashlib
-import importlib.metadata
 import json
 import platform
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
 
+import bthcheck
 from bthcheck.training import machine
 from bthcheck.training.entries import library_versions
 from bthcheck.training.statistics import STATISTICS
 
-_BESIDE = ("bthcheck", "scipy")
 LENGTH = 12
 """Hexadecimal digits of a digest: two that differ are equal once in 2⁴⁸."""
 _UNITS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "amx-tile", "neon", "sve")
@@ -56,8 +56,8 @@ def environment(device: str) -> dict[str, Any]:
     digest = _digest([json.dumps(known, sort_keys=True).encode()])
     features = facts["features"].split(",")
     known["features"] = " ".join(unit for unit in _UNITS if f"+{unit}" in features)
-    known |= {name: importlib.metadata.version(name) for name in _BESIDE}
-    return {**known, "Python": platform.python_version(), "digest": digest}
+    beside = {"bthcheck": bthcheck.__version__, "scipy": scipy.__version__, "Python": platform.python_version()}
+    return {**known, **beside, "digest": digest}
 
 
 def _digest(parts: list[bytes]) -> str:

@@ -146,7 +146,8 @@ def begin(at: Place, *arguments: str, fault: dict[str, Any] | None = None, scrip
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "--engine", "reference"]
         command += ["--cache-dir", str(at.cache), "--results-dir", str(at.results), *arguments]
     path = os.pathsep.join(part for part in (str(at.folder), os.environ.get("PYTHONPATH")) if part)
-    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": path, "TMPDIR": str(at.temporary)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # not those of a worker's
+    environment = own | {"COLUMNS": "200", "PYTHONPATH": path, "TMPDIR": str(at.temporary)}
     environment[FAULT] = json.dumps((fault or {}) | {"folder": str(at.folder)})
     return subprocess.Popen(
         command, cwd=at.folder, env=environment, text=True, errors="replace", stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ from bthcheck.benchmark.faults.conditions import (
 )
 
 ROUNDING = 1e-4  # of the largest number, after two hundred steps in float32
-TRIED = ("pytest -n 4", "pytest -n 4 --dist worksteal", "tests backwards", "tests shuffled, -n 2")
+TRIED = ("pytest -n 4 --dist worksteal", "tests backwards", "tests shuffled, -n 2")  # the figure has more
 
 
 @pytest.fixture(scope="module")

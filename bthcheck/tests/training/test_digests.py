@@ -1,5 +1,7 @@
 """Digests of runs: they differ where a bit does, and nowhere else."""
 
+import importlib.metadata
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,19 @@ def test_what_fills_up_a_smaller_network_is_no_part_of_its_run():
     alone = both.replace(levels=("small",))
     found = digests.of_runs(bthcheck.run(both, progress=False))
     assert digests.of_runs(bthcheck.run(alone, progress=False))["small"] == found["small"]
+
+
+def test_the_environment_is_known_of_a_package_that_is_not_installed(monkeypatch):
+    """One that is found by PYTHONPATH has no metadata: a session of nine minutes ended in an error for it."""
+    version = importlib.metadata.version
+
+    def installed(name):
+        if name == "bthcheck":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", installed)
+    assert digests.environment("cpu")["bthcheck"] == bthcheck.__version__
 
 
 def test_the_environment_is_known_by_what_changes_bits(monkeypatch):
