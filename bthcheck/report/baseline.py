@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from bthcheck.files import write_whole
 from bthcheck.report.json_text import written
-from bthcheck.report.snapshot import Snapshot, without_unused
+from bthcheck.report.snapshot import Snapshot, recorded, without_unused
 
 SCHEMA = 2
 _LOCK_SECONDS = 60.0
@@ -96,7 +96,8 @@ def write_baseline(
 def _write(path: Path, profile: str, session: Snapshot, start: Path | None, gone: set[str]) -> Update:
     whole = _read(path) if start is None or path.exists() else _read(start)
     before = whole.get(profile, _nothing())
-    claims = {id: claim for id, claim in before["claims"].items() if id not in gone} | session["claims"]
+    ran = {id: recorded(claim) for id, claim in session["claims"].items()}
+    claims = {id: claim for id, claim in before["claims"].items() if id not in gone} | ran
     merged = {
         "claims": claims,
         "experiments": before["experiments"] | session["experiments"],
@@ -104,7 +105,7 @@ def _write(path: Path, profile: str, session: Snapshot, start: Path | None, gone
     }
     whole[profile] = without_unused(merged)
     write_whole(path, written({"schema": SCHEMA, "profiles": whole}) + "\n")
-    return _update(before["claims"], claims, session["claims"])
+    return _update(before["claims"], claims, ran)
 
 
 def _update(before: dict[str, Any], after: dict[str, Any], ran: dict[str, Any]) -> Update:

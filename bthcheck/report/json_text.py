@@ -17,28 +17,25 @@ def rounded(value: Any) -> Any:
 
 
 def written(value: Any, indent: int = 0) -> str:
-    """Return JSON text of plain values: sorted keys, one line for what fits into one."""
+    """Return JSON text of plain values: sorted keys, one line for what fits into one, and as much to a line as does."""
     line = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    if len(line) + 2 * indent <= WIDTH or not isinstance(value, (dict, list)) or not value:
+    if len(line) + indent <= WIDTH or not isinstance(value, (dict, list)) or not value:
         return line
-    inner = "  " * (indent + 1)
-    if isinstance(value, list):
-        if not any(isinstance(entry, (dict, list)) for entry in value):
-            return _filled(value, inner, "  " * indent)
-        parts = [f"{inner}{written(entry, indent + 1)}" for entry in value]
-        return "[\n" + ",\n".join(parts) + f"\n{'  ' * indent}]"
-    parts = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {written(value[key], indent + 1)}" for key in sorted(value)]
-    return "{\n" + ",\n".join(parts) + f"\n{'  ' * indent}}}"
-
-
-def _filled(value: list[Any], inner: str, outer: str) -> str:
-    """Return a list of numbers and words that is longer than a line, as many to a line as fit."""
-    lines, line = [], ""
-    for number, entry in enumerate(value):
-        text = json.dumps(entry, ensure_ascii=False, allow_nan=False) + ("," if number < len(value) - 1 else "")
-        if line and len(inner) + len(line) + 1 + len(text) > WIDTH:
-            lines.append(line)
-            line = text
+    if isinstance(value, dict):
+        entries = [(f"{json.dumps(key, ensure_ascii=False)}: ", value[key]) for key in sorted(value)]
+    else:
+        entries = [("", entry) for entry in value]
+    rows = isinstance(value, list) and all(isinstance(entry, list) for entry in value)
+    lines: list[str] = []
+    open_line = False  # whether more fits behind the last line
+    for number, (name, entry) in enumerate(entries):
+        text = f"{name}{written(entry, indent + 1)}{',' if number < len(entries) - 1 else ''}"
+        fits = open_line and len(lines[-1]) + 1 + len(text) + indent + 1 <= WIDTH
+        if fits and "\n" not in text and not rows:
+            lines[-1] += f" {text}"
         else:
-            line = f"{line} {text}" if line else text
-    return "[\n" + "\n".join(f"{inner}{line}" for line in [*lines, line]) + f"\n{outer}]"
+            lines.append(text)
+        open_line = "\n" not in text
+    inner = " " * (indent + 1)
+    first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    return f"{first}\n" + "\n".join(f"{inner}{line}" for line in lines) + f"\n{' ' * indent}{last}"

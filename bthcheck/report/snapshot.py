@@ -60,6 +60,14 @@ def restricted(kept: Snapshot, ids: Iterable[str]) -> Snapshot:
     return without_unused({**kept, "claims": {id: claim for id, claim in kept["claims"].items() if id in wanted}})
 
 
+def recorded(claim: dict[str, Any]) -> dict[str, Any]:
+    """Return a claim's entry without what the claim itself says wherever it is: the record is to be read in a diff."""
+    short = {name: value for name, value in claim.items() if name != "statement"}
+    if "findings" in claim:
+        short["findings"] = [{name: v for name, v in finding.items() if name != "effect_name"} for finding in claim["findings"]]
+    return short
+
+
 def without_unused(kept: Snapshot) -> Snapshot:
     """Return a snapshot without experiments and environments that no claim in it names."""
     claims = kept["claims"]

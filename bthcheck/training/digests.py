@@ -14,8 +14,8 @@ from bthcheck.training import machine
 from bthcheck.training.entries import library_versions
 from bthcheck.training.statistics import STATISTICS
 
-LENGTH = 12
-"""Hexadecimal digits of a digest: two that differ are equal once in 2⁴⁸."""
+LENGTH = 10
+"""Hexadecimal digits of a digest: two that differ are equal once in 2⁴⁰."""
 _UNITS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "amx-tile", "neon", "sve")
 
 
