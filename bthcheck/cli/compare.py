@@ -90,7 +90,7 @@ def compared(
         found = differences_of(
             compare(before.profiles[profiles[0]], after.profiles[profiles[1]]), check, notes=notes_of(before, after)
         )
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:  # a form that no schema can ask for
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # a form that no schema can ask for
         raise Refused(f"{before.path} and {after.path} cannot be compared, one of them is damaged: {error}") from error
     said = before.described(profiles[0]), after.described(profiles[1])
     _print(found, *said, verbose=verbose)

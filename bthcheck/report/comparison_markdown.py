@@ -45,8 +45,8 @@ def _document(
         lines += ["", "#### Tests whose own code is another", ""]
         lines += [f"- {escape(id)}: {said(sentence)}" for id, sentence in found.tests[:most]]
     differing = [row for row in found.experiments if row.parts or row.other]
-    if differing:
-        lines += ["", "#### Experiments that differ", ""]
+    if differing or found.beginnings:
+        lines += ["", "#### Experiments that differ", "", *(f"- {said(sentence)}" for sentence in found.beginnings[:most])]
         for row in differing[:most]:
             lines.append(f"- {said(row.label)}: {said('; '.join([*row.parts, *([row.bits] if row.other else [])]))}")
     if found.equal[1]:

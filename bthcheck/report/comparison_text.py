@@ -1,9 +1,9 @@
 """A comparison as a terminal shows it."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from bthcheck.report.differences import ALONE, DIFFERS, UNCOMPARED, Differences, Trained
+from bthcheck.report.differences import ALONE, DIFFERS, UNCOMPARED, Differences
 from bthcheck.report.numbers import count
 from bthcheck.text import one_line
 
@@ -51,7 +51,7 @@ def lines(found: Differences, before: str, after: str, width: int, *, verbose: b
         section("Tests whose own code is another")
         for id, sentence in found.tests:
             say(f"{id}: {sentence}", "yellow")
-    text.extend(_experiments(found.experiments, width))
+    text.extend(_experiments(found, width))
     if found.equal[1]:
         say(f"Bits: {found.equal[0]} of {found.equal[1]} runs that ought to have the same bits have them.",
             "" if found.equal[0] == found.equal[1] else "red")  # fmt: skip
@@ -129,12 +129,14 @@ def _filled(parts: Sequence[str], width: int) -> list[str]:
     return found
 
 
-def _experiments(rows: Iterable[Trained], width: int) -> Iterator[Line]:
-    differing = [row for row in rows if row.parts or row.other]
-    if not differing:
+def _experiments(found: Differences, width: int) -> Iterator[Line]:
+    differing = [row for row in found.experiments if row.parts or row.other]
+    if not differing and not found.beginnings:
         return
     yield "", ""
     yield "Experiments that differ", "bold"
+    for sentence in found.beginnings:
+        yield from ((line, "red") for line in wrapped(sentence, width))
     for row in differing:
         for part in row.parts:
             yield from ((line, "red") for line in wrapped(f"{row.label}: {part}", width))

@@ -76,6 +76,7 @@ class Differences:
     fails : whether something differs that fails under it
     of_claims : id → what has changed in a claim that both have
     tests : id and sentence of each claim whose own code is another
+    beginnings : what is to be said of experiments whose runs differ in their first epochs
     alone : id, verdict and whether it is new, of each claim that only one has
     facts : of the machines, those that differ first
     level, count : of each test of numbers, and how many share the false alarm
@@ -89,6 +90,7 @@ class Differences:
     effects: tuple[Effect, ...]
     tests: tuple[tuple[str, str], ...]
     experiments: tuple[Trained, ...]
+    beginnings: tuple[str, ...]
     alone: tuple[tuple[str, str, bool], ...]
     facts: tuple[Fact, ...]
     level: float
@@ -163,6 +165,7 @@ def differences_of(comparison: Comparison, ring: str, *, notes: Iterable[str] = 
         effects=tuple(sorted(effects, key=lambda row: STATES.index(row.state))),
         tests=tuple((claim.id, change.sentence) for claim in both for change in claim.changes if change.kind == "test"),
         experiments=tuple(experiments),
+        beginnings=tuple(dict.fromkeys(sentence for claim in both for sentence in _beginnings(claim))),
         alone=tuple(
             (claim.id, (claim.before or claim.after or {})["verdict"], claim.before is None)
             for claim in comparison.claims
@@ -170,7 +173,7 @@ def differences_of(comparison: Comparison, ring: str, *, notes: Iterable[str] = 
         ),
         facts=side_by_side(comparison.before, comparison.after),
         level=comparison.level,
-        count=comparison.tests,
+        count=comparison.tests + sum(map(_begins, comparison.experiments)),
         equal=(sum(same for same, _ in counted), sum(total for _, total in counted)),
         notes=(*notes, *_uncompared(comparison, both)),
     )
@@ -181,6 +184,18 @@ def _verdicts(claim: ClaimComparison, ring: str) -> Iterable[Verdicts]:
         if change.kind == "verdict" and claim.before and claim.after:
             statement = claim.after.get("statement") or claim.before.get("statement") or ""
             yield Verdicts(claim.id, statement, claim.before["verdict"], claim.after["verdict"], change.fails(ring))
+
+
+def _beginnings(claim: ClaimComparison) -> Iterable[str]:
+    """Return what is said of a claim's numbers that no finding has: those of its experiments' first epochs."""
+    of_findings = {pair.agreement.sentence for pair in claim.pairs if pair.agreement is not None}
+    return (change.sentence for change in claim.changes if change.kind == "numbers" and change.sentence not in of_findings)
+
+
+def _begins(entry: ExperimentComparison) -> bool:
+    """Whether the first epochs of an experiment were compared."""
+    both = all(side is not None and "beginning" in side for side in (entry.before, entry.after))
+    return both and not entry.differences
 
 
 def _effects(claim: ClaimComparison) -> Iterable[Effect]:

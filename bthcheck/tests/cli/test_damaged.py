@@ -9,6 +9,7 @@ import pytest
 
 from bthcheck.cli.command import main
 from bthcheck.cli.replay import _planned
+from bthcheck.evidence.beginning import STATISTICS
 from bthcheck.report.sides import read_side
 from bthcheck.tests.report.snapshots import claim, exact, experiment, kept, records, trend
 
@@ -16,7 +17,9 @@ RATE = {"quantity": "rate", "test": "exact binomial test", "verdict": "supported
         "effect": 0.06, "interval": [0.0, 0.1]}  # fmt: skip
 SPREAD = {"quantity": "spread", "test": "χ² test of a standard deviation", "verdict": "supported", "effect": 1.0, "cases": 50}
 JUNK = (None, 1, -1.5, "x", "", [], {}, True, [None], {"a": 1}, 1e300, "\ud800", [[]], float("inf"))
-SOUND = records(kept({"A": claim(trend(), exact(), trained=[experiment()]), "B": claim(RATE, SPREAD)}, experiment()))
+TRAINED = experiment() | {"beginning": {"after": 3, "levels": ["0.25", "0.5", "1.0"], "seeds": [0, 1],
+                                        **{name: [[1.0] * 3, [2.0] * 3] for name in STATISTICS}}}  # fmt: skip
+SOUND = records(kept({"A": claim(trend(), exact(), trained=[TRAINED]), "B": claim(RATE, SPREAD)}, TRAINED))
 
 
 def places(value, path=()):

@@ -1,8 +1,14 @@
 """What differs between two snapshots, each kind of change by itself, and what is shown of it."""
 
+import html
+
 import pytest
 
+from bthcheck.evidence.beginning import STATISTICS
 from bthcheck.report.comparison import FALSE_ALARM, compare
+from bthcheck.report.comparison_markdown import markdown
+from bthcheck.report.comparison_page import page
+from bthcheck.report.comparison_text import lines
 from bthcheck.report.differences import ALONE, DIFFERS, UNCOMPARED, differences_of
 from bthcheck.report.snapshot import RINGS, restricted
 from bthcheck.tests.report.snapshots import MACHINE, claim, exact, experiment, kept, one, trend, words
@@ -196,3 +202,26 @@ def test_a_part_of_a_snapshot_has_what_its_claims_are_about():
     assert list(part["claims"]) == ["B"]
     assert [entry["name"] for entry in part["experiments"].values()] == ["second"]
     assert part["environments"] == snapshot["environments"]
+
+
+def begun(shift=1.0, rate=0.001):
+    """Return a snapshot of a claim on an experiment of which the first epochs are on record."""
+    numbers = {name: [[shift] * 3, [2.0 * shift] * 3] for name in STATISTICS}
+    trained = experiment(rate=rate) | {"beginning": {"after": 3, "levels": ["0.25", "0.5", "1.0"], "seeds": [0, 1], **numbers}}
+    return kept({"A": claim(trained=[trained]), "B": claim(trained=[trained])}, trained)
+
+
+def test_first_epochs_that_differ_are_said_although_no_finding_does():
+    found = differences_of(compare(begun(), begun(1.5)), "numbers")
+    (sentence,) = found.beginnings  # once, although it is of two claims
+    assert sentence.startswith("tiny: 6 of 6 runs differ by more than rounding")
+    assert (found.fails, found.different, found.standing("A")) == (True, (), "changed: numbers")
+    names = ("before", "after")
+    for text in (
+        " ".join(line for line, _ in lines(found, *names, 500)), page(found, *names), html.unescape(markdown(found, *names))
+    ):  # fmt: skip
+        assert "tiny: 6 of 6 runs differ by more than rounding" in text
+    assert found.count == found.shared == 3
+    assert differences_of(compare(begun(), begun()), "numbers").beginnings == ()
+    other = differences_of(compare(begun(), begun(1.5, rate=0.002)), "numbers")
+    assert (other.beginnings, other.count) == ((), 2)  # another configuration explains it
