@@ -36,7 +36,8 @@ _ENVIRONMENT = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
 }
-_DEADLINE_SECONDS = 300
+_DEADLINE_SECONDS, _TEST_SECONDS = 300, 30
+"""How long a process may take for its tests, and for each of many: a busy machine is slow."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def run(folder, tests, mutant=None):
         for name, value in _ENVIRONMENT.items():
             environment.setenv(name, value)
         process.start()
-    process.join(_DEADLINE_SECONDS)
+    process.join(max(_DEADLINE_SECONDS, _TEST_SECONDS * len(tests)))
     if process.is_alive():
         process.kill()
         process.join()

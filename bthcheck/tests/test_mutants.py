@@ -13,29 +13,46 @@ from bthcheck.tests.mutants import MUTANTS
 STATUS = next(mutant for mutant in MUTANTS if mutant.old == "if result.status != 0:")
 
 
+def by_file():
+    """Return file → its tests that have to notice any mutant."""
+    files = {}
+    for test in dict.fromkeys(test for mutant in MUTANTS for test in mutation.runnable(mutant.tests)):
+        files.setdefault(test.partition("::")[0], []).append(test)
+    return files
+
+
 @pytest.fixture(scope="session")
 def unmutated(tmp_path_factory):
-    """What becomes of the tests of all mutants on a copy without one; run once, by whichever worker comes first."""
+    """A function that tells what becomes of the tests of a file on a copy without a mutant.
+
+    They are run once, by whichever worker comes first, while the others run those of other files.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    report = folder / "unmutated.json"
-    with FileLock(folder / "unmutated.lock"):
-        if not report.exists():
-            tests = list(dict.fromkeys(test for mutant in MUTANTS for test in mutation.runnable(mutant.tests)))
-            outcome = mutation.run(tmp_path_factory.mktemp("unmutated"), tests)
-            report.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-    return mutation.Outcome(**json.loads(report.read_text(encoding="utf-8")))
+
+    def outcome(file):
+        report = folder / f"unmutated-{file.replace('/', '-')}.json"
+        with FileLock(report.with_suffix(".lock")):
+            if not report.exists():
+                result = mutation.run(tmp_path_factory.mktemp("unmutated"), by_file()[file])
+                report.write_text(json.dumps(asdict(result)), encoding="utf-8")
+        return mutation.Outcome(**json.loads(report.read_text(encoding="utf-8")))
+
+    return outcome
 
 
-def test_without_a_mutant_there_is_nothing_to_notice(unmutated):
-    assert unmutated.code == pytest.ExitCode.OK, unmutated.output
+@pytest.mark.parametrize("file", by_file())
+def test_without_a_mutant_there_is_nothing_to_notice(file, unmutated):
+    outcome = unmutated(file)
+    assert outcome.code == pytest.ExitCode.OK, outcome.output
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_a_broken_estimator_is_noticed(mutant, unmutated, tmp_path, record_property):
     tests = mutation.runnable(mutant.tests)
-    assert set(tests) <= set(unmutated.passed)
+    for file in {test.partition("::")[0] for test in tests}:
+        assert {test for test in tests if test.startswith(f"{file}::")} <= set(unmutated(file).passed)
     outcome = mutation.run(tmp_path, tests, mutant)
     record_property("mutant", str(mutant))
     record_property("noticed by", outcome.noticed)
