@@ -5,6 +5,8 @@ from typing import Any
 
 DIGITS = 9
 WIDTH = 120
+DEEPEST = 4
+"""Columns that a line is indented by at most: a claim, what is in it, and all that is in that."""
 
 
 def rounded(value: Any) -> Any:
@@ -18,7 +20,8 @@ def rounded(value: Any) -> Any:
 
 def written(value: Any, indent: int = 0) -> str:
     """Return JSON text of plain values: sorted keys, one line for what fits into one, and as much to a line as does."""
-    line = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    numbers = isinstance(value, list) and not any(isinstance(entry, (dict, list, str)) for entry in value)
+    line = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=("," if numbers else ", ", ": "))
     if len(line) + indent <= WIDTH or not isinstance(value, (dict, list)) or not value:
         return line
     if isinstance(value, dict):
@@ -36,6 +39,6 @@ def written(value: Any, indent: int = 0) -> str:
         else:
             lines.append(text)
         open_line = "\n" not in text
-    inner = " " * (indent + 1)
+    inner = " " * min(indent + 1, DEEPEST)
     first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
-    return f"{first}\n" + "\n".join(f"{inner}{line}" for line in lines) + f"\n{' ' * indent}{last}"
+    return f"{first}\n" + "\n".join(f"{inner}{line}" for line in lines) + f"\n{' ' * min(indent, DEEPEST)}{last}"

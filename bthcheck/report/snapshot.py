@@ -62,7 +62,7 @@ def restricted(kept: Snapshot, ids: Iterable[str]) -> Snapshot:
 
 def recorded(claim: dict[str, Any]) -> dict[str, Any]:
     """Return a claim's entry without what the claim itself says wherever it is: the record is to be read in a diff."""
-    short = {name: value for name, value in claim.items() if name != "statement"}
+    short = {name: value for name, value in claim.items() if name not in _CLAIM}
     if "findings" in claim:
         short["findings"] = [{name: v for name, v in finding.items() if name != "effect_name"} for finding in claim["findings"]]
     return short
