@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 LOWEST = ROOT / "constraints-lowest.txt"
 TESTS = (
     "bthcheck/tests/evidence/test_trends.py",
+    "bthcheck/tests/evidence/test_agreement.py",
+    "bthcheck/tests/evidence/test_exchange.py",
     "bthcheck/tests/evidence/test_inequalities.py",
     "bthcheck/tests/report",
     "bthcheck/tests/figures",
