@@ -144,8 +144,9 @@ def test_phi_for_slopes(train, evidence, max_networks):
                 )
     evidence.at_most(
         *(np.concatenate(cases, axis=1) if cases else np.full((3, 1), np.nan)),
-        quantity=f"λ ≤ (1 + γ) Σ|k_i| σ₁φ_i after {len(cases)} epochs without a change of pattern",
+        quantity="λ ≤ (1 + γ) Σ|k_i| σ₁φ_i after epochs without a change of pattern",
     )
+    evidence.note(f"There are {len(cases)} epochs without a change of pattern, of {changed.size}.")
     evidence.at_most(stable_gamma or np.nan, SMALL, 0, quantity="γ ≤ 1 % in these epochs")
     for rate in RATES:
         one = {"learning_rate": rate}

@@ -59,7 +59,7 @@ MUTANTS_OF_FAULTS = [
         "text of others", "controls of a terminal", "text.py",
         "visible(text).encode",
         "text.encode",
-        (f"{HOSTILE}::test_a_terminal_is_shown_lines_and_obeys_nothing[ANSI-80]",),
+        ("test_text.py::test_nothing_controls_the_terminal[ANSI]",),
     ),
     Mutant(
         "text of others", "labels that a legend leaves out", "figures/style.py",

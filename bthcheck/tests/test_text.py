@@ -22,6 +22,7 @@ def test_a_line_is_shown_in_what_the_terminal_has():
         ("line\u2028line", "line line"),
         ("one\n\ttwo", "one two"),
     ],
+    ids=["ANSI", "bell", "delete", "direction", "line", "white space"],
 )
 def test_nothing_controls_the_terminal(text, expected):
     assert one_line(text) == expected

@@ -1,7 +1,6 @@
 """Text that is meant to become something else where it is shown: markup, a formula, a command of a terminal."""
 
 import html.parser
-import re
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 
@@ -14,7 +13,8 @@ from bthcheck import figures
 from bthcheck.cli.command import main
 from bthcheck.harness.claims import Claim, Evidence
 from bthcheck.report.page import write
-from bthcheck.report.terminal import shown, table
+from bthcheck.report.terminal import verdicts
+from bthcheck.text import shown
 
 HOSTILE = {
     "a script": "<script>alert(1)</script>",
@@ -96,7 +96,7 @@ def test_a_page_has_the_same_elements_whatever_text_is_in_it(tmp_path, what):
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_terminal_is_shown_lines_and_obeys_nothing(tmp_path, what, width):
     _, rows = written(tmp_path, HOSTILE[what])
-    for line, _ in table(rows, width):
+    for line, _ in verdicts(rows, width, verbose=True):
         assert not controls(shown(line, "utf-8"))
         assert not [c for c in shown(line, "ascii") if not " " <= c <= "~"]
 
@@ -174,13 +174,3 @@ def test_the_command_prints_no_control_character_of_a_cache_or_report(tmp_path, 
     text = capsys.readouterr().out
     assert text.count(r"\x1b") >= 4
     assert controls(text) <= {"\n"}
-
-
-def test_a_progress_bar_prints_no_control_character(capsys):
-    import bthcheck
-    from bthcheck.benchmark.faults.sessions import EXPERIMENT
-
-    bthcheck.run(EXPERIMENT.replace(levels=(0.25,), seeds=(0,), epochs=1, name=HOSTILE["ANSI"]), engine="reference")
-    text = capsys.readouterr().err
-    assert re.search(r"\\x1b\[31m", text)
-    assert controls(text) <= {"\n", "\r"}
