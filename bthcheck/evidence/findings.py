@@ -16,10 +16,12 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CONDITION = "condition"
 """The test of a finding that a claim rests on and does not state: unmet, the claim is inconclusive."""
@@ -97,7 +99,7 @@ def spread_of(ratios: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def table_of(values: xr.DataArray, along: Hashable) -> dict[str, Any]:
+def table_of(values: "xr.DataArray", along: Hashable) -> dict[str, Any]:
     """Return the numbers of an array (`along`, "seed") for a report, a row a seed and a column a level."""
     columns = [f"{level:g}" if isinstance(level, float) else str(level) for level in values[along].values.tolist()]
     return {"columns": columns, "rows": values["seed"].values.tolist(), "values": plain(values.transpose("seed", along).values)}

@@ -25,8 +25,9 @@ def test_nothing_is_lost_or_wrong(reference, name):
 
 def test_who_waits_in_a_session_is_told_within_ten_seconds(tmp_path):
     """By a look at the clock that they use: when one says that one waits, and how often a session looks whether one did."""
-    from bthcheck.harness.session import Channel, ProgressMonitor
+    from bthcheck.harness.monitor import ProgressMonitor
+    from bthcheck.harness.session import Channel
     from bthcheck.training import obtain
 
-    monitor = ProgressMonitor(Channel(tmp_path), lambda line: None)
+    monitor = ProgressMonitor(Channel(tmp_path))
     assert obtain._SAY_SECONDS + monitor._interval < 10
