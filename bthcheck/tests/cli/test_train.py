@@ -257,7 +257,7 @@ def test_a_terminal_is_shown_how_far_training_is(tmp_path):
 
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))  # on none of no width is anything shown
-    longer = [1500 if word == 3 and before == "--epochs" else word for before, word in zip(("", *TINY), TINY, strict=False)]
+    longer = [600 if word == 3 and before == "--epochs" else word for before, word in zip(("", *TINY), TINY, strict=False)]
     command = [sys.executable, "-m", "bthcheck", "train", *map(str, (*longer, *LEVELS)), "--no-cache", "--threads", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=side)
     os.close(side)
