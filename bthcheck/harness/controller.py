@@ -139,7 +139,7 @@ class Controller(Worker):
                     self.settings.profile,
                     snapshot(self._records()),
                     start=self.settings.record,
-                    gone=self.missing,
+                    gone=self._gone(),
                 )
         ended = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         self.state = state_of(self.results.rows(), ended)
@@ -181,6 +181,10 @@ class Controller(Worker):
         ran = {row["claim"]["id"] for row in self.results.rows() if row["status"] != "skipped"}
         claims = self.baseline["claims"]
         return sorted(id for id, claim in claims.items() if id not in ran and covers(asked, self._place(claim.get("file"))))
+
+    def _gone(self) -> list[str]:
+        """Return the ids of claims on record that are no more: one that was only skipped still is."""
+        return sorted(set(self.missing) - {claim["id"] for claim in self.results.claims.values()})
 
     def _place(self, file: str | None) -> Path | None:
         """Return where the file of a claim's test is, or was, that the record names."""
@@ -263,8 +267,8 @@ class Controller(Worker):
             say(ending.sentence(self.state, self.results.rows()), red=True)
         say(f"runs: {usage(self.settings.channel)}")
         for id in self.missing:
-            word = "is on record, and is no more" if self.settings.update else "is on record, and did not run"
-            say(f"claim {id} {word}", red=not self.settings.update)
+            if not (self.settings.update and id in self._gone()):  # of those the update tells
+                say(f"claim {id} is on record, and did not run", red=True)
         for sentence in self.updated.sentences() if self.updated else []:
             say(sentence)
         for sentence in self.unwritten:

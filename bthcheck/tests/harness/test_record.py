@@ -159,6 +159,14 @@ def test_an_update_of_everything_removes_what_is_no_more_and_of_a_part_does_not(
     assert sorted(recorded(whole)["claims"]) == ["ONE"]
 
 
+def test_an_update_keeps_what_was_only_skipped(claims):
+    claims(TWO, "--update-baseline")
+    skipped = claims(SKIPPED, "--update-baseline")
+    assert sorted(recorded(skipped)["claims"]) == ["ONE", "TWO"]
+    assert "no longer on record" not in skipped.text
+    assert "claim TWO is on record, and did not run" in skipped.text
+
+
 def test_a_record_of_words_alone_is_compared_in_words(claims):
     (claims.folder / "reports").mkdir()
     (claims.folder / BASELINE).write_text('{"laptop": {"ONE": "supported", "TWO": "refuted"}}')
