@@ -207,7 +207,7 @@ def altered(text: str, edits: Sequence[Edit]) -> str:
     try:
         same = ast.dump(ast.parse(result)) == ast.dump(ast.parse(text))
     except SyntaxError as error:
-        raise ValueError(f"{edits[0].file} would be no Python with {edits[0].new!r}: {error}") from error
+        raise ValueError(f"{edits[0].file} would be no Python, {error}: {edits[0].new!r}") from error
     if same:
         raise ValueError(f"{edits[0].file} would be the same program with {edits[0].new!r}")
     return result

@@ -6,7 +6,6 @@ in them: a kernel runs as the Python it is written in, so that no cache can hide
 than a compilation.
 """
 
-import ast
 import gc
 import json
 import multiprocessing
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from bthcheck.benchmark.alterations import Edit, altered
 
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parent
@@ -80,17 +81,10 @@ class Outcome:
 
 def mutated(source, mutant):
     """Return the source with a mutant in it, or raise ``ValueError`` if it is none."""
-    count = source.count(mutant.old)
-    if count != 1:
-        raise ValueError(f"{mutant}: {mutant.old!r} must occur once in {mutant.file}, found {count} times")
-    result = source.replace(mutant.old, mutant.new)
     try:
-        same = ast.dump(ast.parse(result)) == ast.dump(ast.parse(source))
-    except SyntaxError as error:
-        raise ValueError(f"{mutant}: {mutant.file} would be no Python, {error}") from error
-    if same:
-        raise ValueError(f"{mutant}: {mutant.file} would be the same program")
-    return result
+        return altered(source, [Edit(mutant.file, mutant.old, mutant.new)])
+    except ValueError as error:
+        raise ValueError(f"{mutant}: {error}") from error
 
 
 def runnable(tests):
