@@ -1,9 +1,12 @@
 """Numba kernels of the two convolutions of `bthcheck.networks.CNN`, for one image at a time.
 
 What makes them fast. Only the outputs that a pool looks at are computed. Of a pooled window only the largest output has a
-gradient, so that going back costs a small part of going forward. An image is convolved as one long row: a tap of the kernel is
-a shift of the flattened image, and the few outputs that mix two rows are never looked at. A pool comes before its ReLU, which
-changes nothing: both are increasing.
+gradient, so that going back costs a small part of going forward. What the channels of one position have in common lies together,
+positions one after the other: then all loops run along channels, or along what one position of the second convolution sees. The
+first convolution keeps nine positions of eight channels in registers while it goes through the kernel. The second one reads each
+weight once for three positions and each position once for three channels, a piece at a time that stays in the nearest cache, and
+going back reads each of its weights once, for the gradient and the update. A pool comes before its bias and ReLU, which changes
+nothing: both are increasing.
 """
 
 from typing import NamedTuple
@@ -12,26 +15,34 @@ import numpy as np
 
 from bthcheck.networks import CNN
 from bthcheck.training.fused.compiling import aligned_zeros, leaf, padded
+from bthcheck.training.fused.vectors import LANES, load, multiply_add, spread, store
 
-_LANES = 8  # entries that the backward pass of the first convolution handles together
+_POSITIONS = 9  # of a row that the first convolution computes together
+_PIECE = 480  # entries of what a position sees that are multiplied before the next: of nine positions and three kernels, 23 kB
 
 
 class Convolutions(NamedTuple):
     """The convolutional part of a network as the kernels see it. F features enter the affine layers.
 
     colours, height, width, kernel, pool, channels_1, channels_2 : as in `CNN`
-    row : kernel rounded up to whole groups of lanes, what a row of a first kernel takes in `theta`; the rest is kept at 0
+    row : kernel rounded up to whole vectors, what a row of a first kernel takes in `theta`; the rest is kept at 0
     rows_1, columns_1 : outputs of the first pool; rows_2, columns_2 : of the second
+    line : positions of a row of the first convolution, the first pool · columns_1 of which are looked at
+    pitch : channels_1 rounded up to whole vectors
     stretch : entries of `theta` from one kernel of the second convolution to the next
     weight_1, bias_1, weight_2, bias_2 : where they start in `theta`
     tap_weight, tap_shift : (colours · kernel²,) where a tap of a first kernel stands in its weights, and its shift of the image
-    image, image_delta : relu(x + b_1) and ∂s/∂z_1, with room behind them for whole lanes
-    sums : (channels_1, rows · width) first convolution
-    pooled, pooled_delta, pooled_at : (channels_1, rows_1, columns_1) first pool, ∂s/∂ it, and where in `image` its patch starts
-    patches, patches_delta : (positions, stretch) what the second convolution sees, ∂s/∂ it
-    outputs : (positions,) one channel of the second convolution
+    image, image_delta : relu(x + b_1) and ∂s/∂z_1, with room behind them for whole vectors
+    kernels : (pitch / 8, taps, 8) the first kernels, transposed
+    sums : (rows · line, pitch) first convolution, without bias
+    pooled, pooled_delta : (rows_1, columns_1, channels_1) first pool, ∂s/∂ it
+    pooled_at : (rows_1, columns_1, channels_1) which position of `sums` the first pool has chosen
+    patches, patches_delta : (positions, stretch) what the second convolution sees, ∂s/∂ it: (kernel, kernel, channels_1)
+    outputs : (channels_2, positions) second convolution, without bias
     feature_at : (F,) which position the second pool has chosen
     kernel_delta : ∂s/∂ one kernel of the first convolution
+    seen_delta : (rows · line, colours · kernel · row) ∂s/∂ what a position of the first convolution sees; 0 between two steps
+    touched : (rows · line,) whether there is any
     """
 
     colours: int
@@ -46,6 +57,8 @@ class Convolutions(NamedTuple):
     columns_1: int
     rows_2: int
     columns_2: int
+    line: int
+    pitch: int
     stretch: int
     weight_1: int
     bias_1: int
@@ -55,6 +68,7 @@ class Convolutions(NamedTuple):
     tap_shift: np.ndarray
     image: np.ndarray
     image_delta: np.ndarray
+    kernels: np.ndarray
     sums: np.ndarray
     pooled: np.ndarray
     pooled_delta: np.ndarray
@@ -64,13 +78,22 @@ class Convolutions(NamedTuple):
     outputs: np.ndarray
     feature_at: np.ndarray
     kernel_delta: np.ndarray
+    seen_delta: np.ndarray
+    touched: np.ndarray
 
 
 def kernel_shapes(cnn: CNN) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """Return the shapes that the weights of the two convolutions take in `theta`: padded in the last dimension."""
     colours = cnn.shape[0]
-    row = -(-cnn.kernel // _LANES) * _LANES
+    row = -(-cnn.kernel // LANES) * LANES
     return (cnn.channels[0], colours, cnn.kernel, row), (cnn.channels[1], padded(cnn.channels[0] * cnn.kernel**2))
+
+
+def kernel_views(cnn: CNN, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of the two convolutions in the shapes that PyTorch gives them, as views of blocks of `kernel_shapes`."""
+    kernel, channels = cnn.kernel, cnn.channels
+    dense = second[:, : channels[0] * kernel**2].reshape(channels[1], kernel, kernel, channels[0])
+    return first[..., :kernel], dense.transpose(0, 3, 1, 2)
 
 
 def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
@@ -81,6 +104,9 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
     rows_2, columns_2 = cnn.feature_shape
     taps = [(c, y, x) for c in range(colours) for y in range(kernel) for x in range(kernel)]
     positions = rows_2 * columns_2 * cnn.pool**2
+    pitch = -(-cnn.channels[0] // LANES) * LANES
+    line = max(columns_1 * cnn.pool, _POSITIONS)
+    cells = rows_1 * columns_1 * cnn.channels[0]
 
     def work(size: int) -> np.ndarray:
         return aligned_zeros(size, dtype)
@@ -88,21 +114,24 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
     return Convolutions(
         colours=colours, height=height, width=width, kernel=kernel, pool=cnn.pool,
         channels_1=cnn.channels[0], channels_2=cnn.channels[1], row=row,
-        rows_1=rows_1, columns_1=columns_1, rows_2=rows_2, columns_2=columns_2, stretch=stretch,
+        rows_1=rows_1, columns_1=columns_1, rows_2=rows_2, columns_2=columns_2, line=line, pitch=pitch, stretch=stretch,
         weight_1=starts[0], bias_1=starts[1], weight_2=starts[2], bias_2=starts[3],
         tap_weight=np.array([(c * kernel + y) * row + x for c, y, x in taps], np.uintp),
         tap_shift=np.array([(c * height + y) * width + x for c, y, x in taps], np.uintp),
-        image=work(cnn.inputs + row),
+        image=work(cnn.inputs + row + _POSITIONS),
         image_delta=work(cnn.inputs + row),
-        sums=work(cnn.channels[0] * padded(rows_1 * cnn.pool * width)),
-        pooled=work(cnn.channels[0] * rows_1 * columns_1),
-        pooled_delta=work(cnn.channels[0] * rows_1 * columns_1),
-        pooled_at=np.zeros(cnn.channels[0] * rows_1 * columns_1, np.uintp),
+        kernels=work(pitch * len(taps)),
+        sums=work(rows_1 * cnn.pool * line * pitch),
+        pooled=work(cells),
+        pooled_delta=work(cells),
+        pooled_at=np.zeros(cells, np.uint32),
         patches=work(positions * stretch),
         patches_delta=work(positions * stretch),
-        outputs=work(positions),
+        outputs=work(cnn.channels[1] * positions),
         feature_at=np.zeros(cnn.channels[1] * rows_2 * columns_2, np.uintp),
         kernel_delta=work(colours * kernel * row),
+        seen_delta=work(rows_1 * cnn.pool * line * colours * kernel * row),
+        touched=np.zeros(rows_1 * cnn.pool * line, np.bool_),
     )  # fmt: skip
 
 
@@ -113,135 +142,186 @@ def features(theta, c, bias, x, start, out):  # type: ignore[no-untyped-def]
     bias, start = np.uintp(bias), np.uintp(start)
     for i in range(inputs):
         image[i] = max(x[start + i] + theta[bias + i], 0)
+    _transpose(theta, c)
     _first(theta, c)
-    _first_pool(c)
+    _first_pool(theta, c)
     _gather(c)
-    _second(theta, c, out)
+    _second(theta, c)
+    _second_pool(theta, c, out)
+
+
+@leaf
+def _transpose(theta, c):  # type: ignore[no-untyped-def]
+    """Copy the first kernels to `kernels`, eight channels of a tap together."""
+    lanes, taps = np.uintp(LANES), np.uintp(len(c.tap_weight))
+    size = np.uintp(c.colours * c.kernel * c.row)
+    for channel in range(np.uintp(c.channels_1)):
+        k = np.uintp(c.weight_1) + channel * size
+        to = channel // lanes * lanes * taps + channel % lanes
+        for t in range(taps):
+            c.kernels[to + t * lanes] = theta[k + c.tap_weight[t]]
 
 
 @leaf
 def _first(theta, c):  # type: ignore[no-untyped-def]
-    """Convolve the image with every first kernel: two channels and four taps at once share what is loaded."""
-    one, two, four = np.uintp(1), np.uintp(2), np.uintp(4)
-    image, sums = c.image, c.sums
-    length = np.uintp(c.rows_1 * c.pool * c.width)
-    pitch = np.uintp(len(sums) // c.channels_1)
-    size = np.uintp(c.colours * c.kernel * c.row)
-    taps, channels = np.uintp(len(c.tap_shift)), np.uintp(c.channels_1)
-    weight, bias = np.uintp(c.weight_1), np.uintp(c.bias_1)
-    whole = taps // four * four
-    for channel in range(np.uintp(0), channels, two):
-        # The last of an odd number of channels is computed twice.
-        other = min(channel + one, channels - one)
-        z0, z1 = channel * pitch, other * pitch
-        k0, k1 = weight + channel * size, weight + other * size
-        b0, b1 = theta[bias + channel], theta[bias + other]
-        for p in range(length):
-            sums[z0 + p] = b0
-            sums[z1 + p] = b1
-        for t in range(np.uintp(0), whole, four):
-            s0, s1 = c.tap_shift[t], c.tap_shift[t + one]
-            s2, s3 = c.tap_shift[t + two], c.tap_shift[t + np.uintp(3)]
-            t0, t1 = c.tap_weight[t], c.tap_weight[t + one]
-            t2, t3 = c.tap_weight[t + two], c.tap_weight[t + np.uintp(3)]
-            a0, a1, a2, a3 = theta[k0 + t0], theta[k0 + t1], theta[k0 + t2], theta[k0 + t3]
-            d0, d1, d2, d3 = theta[k1 + t0], theta[k1 + t1], theta[k1 + t2], theta[k1 + t3]
-            for p in range(length):
-                h0, h1, h2, h3 = image[s0 + p], image[s1 + p], image[s2 + p], image[s3 + p]
-                u = sums[z0 + p] + ((a0 * h0 + a1 * h1) + (a2 * h2 + a3 * h3))
-                v = sums[z1 + p] + ((d0 * h0 + d1 * h1) + (d2 * h2 + d3 * h3))
-                sums[z0 + p] = u
-                sums[z1 + p] = v
-        for t in range(whole, taps):
-            s0, t0 = c.tap_shift[t], c.tap_weight[t]
-            a0, d0 = theta[k0 + t0], theta[k1 + t0]
-            for p in range(length):
-                u = sums[z0 + p] + a0 * image[s0 + p]
-                v = sums[z1 + p] + d0 * image[s0 + p]
-                sums[z0 + p] = u
-                sums[z1 + p] = v
+    """Convolve the image with the first kernels: nine positions of a row and eight channels at once."""
+    zero, one, lanes = np.uintp(0), np.uintp(1), np.uintp(LANES)
+    image, sums, kernels, shifts = c.image, c.sums, c.kernels, c.tap_shift
+    line, pitch, together = np.uintp(c.line), np.uintp(c.pitch), np.uintp(_POSITIONS)
+    taps, size = np.uintp(len(shifts)), np.uintp(len(shifts)) * lanes
+    nought = spread(theta.dtype.type(0))
+    for y in range(np.uintp(c.rows_1 * c.pool)):
+        for first in range(zero, line, together):
+            x = min(first, line - together)  # the last nine of a row may overlap those before
+            at = y * np.uintp(c.width) + x
+            to = (y * line + x) * pitch
+            for group in range(zero, pitch, lanes):
+                a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = nought
+                k = group // lanes * size
+                for t in range(taps):
+                    w = load(kernels, k + t * lanes)
+                    p = at + shifts[t]
+                    a0 = multiply_add(image[p], w, a0)
+                    a1 = multiply_add(image[p + one], w, a1)
+                    a2 = multiply_add(image[p + np.uintp(2)], w, a2)
+                    a3 = multiply_add(image[p + np.uintp(3)], w, a3)
+                    a4 = multiply_add(image[p + np.uintp(4)], w, a4)
+                    a5 = multiply_add(image[p + np.uintp(5)], w, a5)
+                    a6 = multiply_add(image[p + np.uintp(6)], w, a6)
+                    a7 = multiply_add(image[p + np.uintp(7)], w, a7)
+                    a8 = multiply_add(image[p + np.uintp(8)], w, a8)
+                z = to + group
+                for a in (a0, a1, a2, a3, a4, a5, a6, a7, a8):
+                    store(sums, z, a)
+                    z += pitch
 
 
 @leaf
-def _first_pool(c):  # type: ignore[no-untyped-def]
-    """Pool the first convolution and apply the ReLU."""
-    sums = c.sums
-    pitch = np.uintp(len(sums) // c.channels_1)
-    rows, columns, pool, width = np.uintp(c.rows_1), np.uintp(c.columns_1), np.uintp(c.pool), np.uintp(c.width)
-    cell = np.uintp(0)
-    for channel in range(np.uintp(c.channels_1)):
-        for y in range(rows):
-            for x in range(columns):
-                corner = y * pool * width + x * pool
-                z = channel * pitch
-                at, best = corner, sums[z + corner]
-                for i in range(pool):
-                    for j in range(pool):
-                        here = corner + i * width + j
-                        value = sums[z + here]
-                        if value > best:
-                            at, best = here, value
-                c.pooled[cell] = max(best, 0)
-                c.pooled_at[cell] = at
-                cell += np.uintp(1)
+def _first_pool(theta, c):  # type: ignore[no-untyped-def]
+    """Pool the first convolution, add the bias and apply the ReLU."""
+    zero = np.uintp(0)
+    sums, pooled, pooled_at = c.sums, c.pooled, c.pooled_at
+    columns, pool, line, pitch = np.uintp(c.columns_1), np.uintp(c.pool), np.uintp(c.line), np.uintp(c.pitch)
+    channels, bias = np.uintp(c.channels_1), np.uintp(c.bias_1)
+    cell = zero
+    for y in range(np.uintp(c.rows_1)):
+        for x in range(columns):
+            corner = y * pool * line + x * pool
+            for k in range(channels):
+                pooled[cell + k] = sums[corner * pitch + k]
+                pooled_at[cell + k] = corner
+            for i in range(pool):
+                for j in range(pool):
+                    here = corner + i * line + j
+                    z, name = here * pitch, np.uint32(here)
+                    for k in range(channels):
+                        value, best = sums[z + k], pooled[cell + k]
+                        # A choice would become a store that skips entries, which is slow.
+                        pooled_at[cell + k] += np.uint32(value > best) * (name - pooled_at[cell + k])
+                        pooled[cell + k] = value if value > best else best
+            for k in range(channels):
+                pooled[cell + k] = max(pooled[cell + k] + theta[bias + k], 0)
+            cell += channels
 
 
 @leaf
 def _gather(c):  # type: ignore[no-untyped-def]
     """Copy what each position of the second convolution sees into a row of `patches`."""
-    rows, columns, kernel, stretch = np.uintp(c.rows_1), np.uintp(c.columns_1), np.uintp(c.kernel), np.uintp(c.stretch)
+    columns, kernel, stretch, channels = np.uintp(c.columns_1), np.uintp(c.kernel), np.uintp(c.stretch), np.uintp(c.channels_1)
     position = np.uintp(0)
     for y in range(np.uintp(c.rows_2 * c.pool)):
         for x in range(np.uintp(c.columns_2 * c.pool)):
-            to = position * stretch
-            for channel in range(np.uintp(c.channels_1)):
-                for i in range(kernel):
-                    source = (channel * rows + y + i) * columns + x
-                    for j in range(kernel):
-                        c.patches[to + j] = c.pooled[source + j]
-                    to += kernel
+            for i in range(kernel):
+                source = ((y + i) * columns + x) * channels
+                to = position * stretch + i * kernel * channels
+                for j in range(kernel * channels):
+                    c.patches[to + j] = c.pooled[source + j]
             position += np.uintp(1)
 
 
 @leaf
-def _second(theta, c, out):  # type: ignore[no-untyped-def]
-    """Second convolution, pool and ReLU, a channel at a time; three positions share a kernel."""
+def _second(theta, c):  # type: ignore[no-untyped-def]
+    """Second convolution: three channels and three positions at once share what is loaded."""
     patches, outputs = c.patches, c.outputs
-    zero, one, three = np.uintp(0), np.uintp(1), np.uintp(3)
+    zero, one, two, three = np.uintp(0), np.uintp(1), np.uintp(2), np.uintp(3)
     stretch, size = np.uintp(c.stretch), np.uintp(c.channels_1 * c.kernel * c.kernel)
-    positions = np.uintp(len(outputs))
-    rows, columns, pool = np.uintp(c.rows_2), np.uintp(c.columns_2), np.uintp(c.pool)
+    channels, positions = np.uintp(c.channels_2), np.uintp(c.rows_2 * c.columns_2 * c.pool * c.pool)
+    piece = np.uintp(_PIECE)
     nought = theta.dtype.type(0)
-    whole = positions // three * three
-    feature = zero
+    outputs[:] = 0
+    for first in range(zero, size, piece):
+        length = min(piece, size - first)
+        weight = np.uintp(c.weight_2) + first
+        for k in range(zero, channels // three * three, three):
+            w0 = weight + k * stretch
+            w1, w2 = w0 + stretch, w0 + two * stretch
+            for q in range(zero, positions // three * three, three):
+                p0 = first + q * stretch
+                p1, p2 = p0 + stretch, p0 + two * stretch
+                s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = nought
+                for i in range(length):
+                    v0, v1, v2 = theta[w0 + i], theta[w1 + i], theta[w2 + i]
+                    u0, u1, u2 = patches[p0 + i], patches[p1 + i], patches[p2 + i]
+                    s00 += v0 * u0
+                    s01 += v0 * u1
+                    s02 += v0 * u2
+                    s10 += v1 * u0
+                    s11 += v1 * u1
+                    s12 += v1 * u2
+                    s20 += v2 * u0
+                    s21 += v2 * u1
+                    s22 += v2 * u2
+                z0 = k * positions + q
+                z1, z2 = z0 + positions, z0 + two * positions
+                outputs[z0] += s00
+                outputs[z0 + one] += s01
+                outputs[z0 + two] += s02
+                outputs[z1] += s10
+                outputs[z1 + one] += s11
+                outputs[z1 + two] += s12
+                outputs[z2] += s20
+                outputs[z2 + one] += s21
+                outputs[z2 + two] += s22
+            for q in range(positions // three * three, positions):
+                for other in range(three):
+                    outputs[(k + other) * positions + q] += _product(
+                        theta, weight + (k + other) * stretch, patches, first + q * stretch, length
+                    )
+        for k in range(channels // three * three, channels):
+            for q in range(positions):
+                outputs[k * positions + q] += _product(theta, weight + k * stretch, patches, first + q * stretch, length)
+
+
+@leaf
+def _product(a, i, b, j, length):  # type: ignore[no-untyped-def]
+    """Return the inner product of `length` entries of a from i on, and of b from j on."""
+    total = a.dtype.type(0)
+    for n in range(length):
+        total += a[i + n] * b[j + n]
+    return total
+
+
+@leaf
+def _second_pool(theta, c, out):  # type: ignore[no-untyped-def]
+    """Pool the second convolution, add the bias and apply the ReLU."""
+    outputs = c.outputs
+    rows, columns, pool = np.uintp(c.rows_2), np.uintp(c.columns_2), np.uintp(c.pool)
+    positions = rows * columns * pool * pool
+    feature = np.uintp(0)
     for channel in range(np.uintp(c.channels_2)):
-        k = np.uintp(c.weight_2) + channel * stretch
-        for q in range(zero, whole, three):
-            p0, p1, p2 = q * stretch, (q + one) * stretch, (q + np.uintp(2)) * stretch
-            s0, s1, s2 = nought, nought, nought
-            for i in range(size):
-                s0 += theta[k + i] * patches[p0 + i]
-                s1 += theta[k + i] * patches[p1 + i]
-                s2 += theta[k + i] * patches[p2 + i]
-            outputs[q], outputs[q + one], outputs[q + np.uintp(2)] = s0, s1, s2
-        for q in range(whole, positions):
-            s0 = nought
-            for i in range(size):
-                s0 += theta[k + i] * patches[q * stretch + i]
-            outputs[q] = s0
-        bias = theta[np.uintp(c.bias_2) + channel]
+        z, bias = channel * positions, theta[np.uintp(c.bias_2) + channel]
         for y in range(rows):
             for x in range(columns):
                 corner = y * pool * columns * pool + x * pool
-                at, best = corner, outputs[corner]
+                at, best = corner, outputs[z + corner]
                 for i in range(pool):
                     for j in range(pool):
                         here = corner + i * columns * pool + j
-                        if outputs[here] > best:
-                            at, best = here, outputs[here]
+                        if outputs[z + here] > best:
+                            at, best = here, outputs[z + here]
                 out[feature] = max(best + bias, 0)
                 c.feature_at[feature] = at
-                feature += one
+                feature += np.uintp(1)
 
 
 @leaf
@@ -253,6 +333,7 @@ def back(theta, c, bias, delta, scale, target):  # type: ignore[no-untyped-def]
     _second_back(theta, c, delta, scale, target)
     _scatter(c)
     _first_back(theta, c, scale, target)
+    _unfold(c)
     updated = theta if target is None else target
     image, image_delta = c.image, c.image_delta
     bias = np.uintp(bias)
@@ -270,7 +351,7 @@ def back(theta, c, bias, delta, scale, target):  # type: ignore[no-untyped-def]
 
 @leaf
 def _second_back(theta, c, delta, scale, target):  # type: ignore[no-untyped-def]
-    """From features to patches."""
+    """From features to patches. The cells of a channel share its kernel, which changes only when all have read it."""
     updated = theta if target is None else target
     patches, patches_delta = c.patches, c.patches_delta
     stretch, size = np.uintp(c.stretch), np.uintp(c.channels_1 * c.kernel * c.kernel)
@@ -278,74 +359,117 @@ def _second_back(theta, c, delta, scale, target):  # type: ignore[no-untyped-def
     patches_delta[:] = 0
     for channel in range(np.uintp(c.channels_2)):
         k = np.uintp(c.weight_2) + channel * stretch
-        for cell in range(cells):
-            d = delta[channel * cells + cell]
+        first = channel * cells
+        last = first
+        for cell in range(first, first + cells):
+            if delta[cell] != 0:
+                last = cell
+        for cell in range(first, last):
+            d = delta[cell]
             if d != 0:
-                p = c.feature_at[channel * cells + cell] * stretch
+                p = c.feature_at[cell] * stretch
                 for i in range(size):
                     patches_delta[p + i] += d * theta[k + i]
-        if scale is not None:  # only now: the cells of a channel share its kernel
-            for cell in range(cells):
-                d = delta[channel * cells + cell]
-                if d != 0:
-                    p = c.feature_at[channel * cells + cell] * stretch
-                    step = scale * d
-                    updated[np.uintp(c.bias_2) + channel] -= step
-                    for i in range(size):
-                        updated[k + i] -= step * patches[p + i]
+        d = delta[last]
+        if d == 0:
+            continue
+        p = c.feature_at[last] * stretch
+        if scale is None:
+            for i in range(size):
+                patches_delta[p + i] += d * theta[k + i]
+            continue
+        step = scale * d
+        updated[np.uintp(c.bias_2) + channel] -= step
+        for i in range(size):
+            patches_delta[p + i] += d * theta[k + i]
+            updated[k + i] -= step * patches[p + i]
+        for cell in range(first, last):
+            d = delta[cell]
+            if d != 0:
+                p = c.feature_at[cell] * stretch
+                step = scale * d
+                updated[np.uintp(c.bias_2) + channel] -= step
+                for i in range(size):
+                    updated[k + i] -= step * patches[p + i]
 
 
 @leaf
 def _scatter(c):  # type: ignore[no-untyped-def]
-    """Add the rows of ``patches_delta`` up where they came from: the transpose of `_gather`."""
-    rows, columns, kernel, stretch = np.uintp(c.rows_1), np.uintp(c.columns_1), np.uintp(c.kernel), np.uintp(c.stretch)
-    c.pooled_delta[:] = 0
+    """Add the rows of ``patches_delta`` up where they came from, the transpose of `_gather`, and go back through the ReLU."""
+    columns, kernel, stretch, channels = np.uintp(c.columns_1), np.uintp(c.kernel), np.uintp(c.stretch), np.uintp(c.channels_1)
+    pooled, pooled_delta, patches_delta = c.pooled, c.pooled_delta, c.patches_delta
+    pooled_delta[:] = 0
     position = np.uintp(0)
     for y in range(np.uintp(c.rows_2 * c.pool)):
         for x in range(np.uintp(c.columns_2 * c.pool)):
-            source = position * stretch
-            for channel in range(np.uintp(c.channels_1)):
-                for i in range(kernel):
-                    to = (channel * rows + y + i) * columns + x
-                    for j in range(kernel):
-                        c.pooled_delta[to + j] += c.patches_delta[source + j]
-                    source += kernel
+            for i in range(kernel):
+                to = ((y + i) * columns + x) * channels
+                source = position * stretch + i * kernel * channels
+                for j in range(kernel * channels):
+                    pooled_delta[to + j] += patches_delta[source + j]
             position += np.uintp(1)
+    nought = pooled.dtype.type(0)
+    for i in range(np.uintp(len(pooled))):
+        pooled_delta[i] = pooled_delta[i] if pooled[i] > 0 else nought
 
 
 @leaf
 def _first_back(theta, c, scale, target):  # type: ignore[no-untyped-def]
-    """From the first pool to the image. The entries of a kernel's row beyond its end are 0 and add nothing."""
+    """From the first pool to what each position sees. The entries of a kernel's row beyond its end are 0 and add nothing."""
     updated = theta if target is None else target
-    image, image_delta, kernel_delta = c.image, c.image_delta, c.kernel_delta
-    lanes = np.uintp(_LANES)
-    row, kernel, width = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width)
+    image, seen_delta, kernel_delta = c.image, c.seen_delta, c.kernel_delta
+    zero, lanes = np.uintp(0), np.uintp(LANES)
+    row, kernel, width, line = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width), np.uintp(c.line)
     area = np.uintp(c.height * c.width)
-    colours, cells = np.uintp(c.colours), np.uintp(c.rows_1 * c.columns_1)
+    colours, channels, cells = np.uintp(c.colours), np.uintp(c.channels_1), np.uintp(len(c.pooled))
     size = colours * kernel * row
-    image_delta[:] = 0
     nought = theta.dtype.type(0)
-    for channel in range(np.uintp(c.channels_1)):
+    for channel in range(channels):
         k = np.uintp(c.weight_1) + channel * size
         kernel_delta[:] = 0
         total = nought
-        for cell in range(channel * cells, (channel + np.uintp(1)) * cells):
+        for cell in range(channel, cells, channels):
             d = c.pooled_delta[cell]
-            if d == 0 or c.pooled[cell] <= 0:
+            if d == 0:
                 continue
             total += d
-            at = c.pooled_at[cell]
-            w = np.uintp(0)
+            position = np.uintp(c.pooled_at[cell])
+            c.touched[position] = True
+            at, seen = position // line * width + position % line, position * size
+            w = zero
             for colour in range(colours):
                 for y in range(kernel):
                     here = at + colour * area + y * width
-                    for group in range(np.uintp(0), row, lanes):
-                        for j in range(lanes):
-                            kernel_delta[w + group + j] += d * image[here + group + j]
-                            image_delta[here + group + j] += d * theta[k + w + group + j]
+                    for group in range(zero, row, lanes):
+                        g, s = w + group, seen + w + group
+                        store(kernel_delta, g, multiply_add(d, load(image, here + group), load(kernel_delta, g)))
+                        store(seen_delta, s, multiply_add(d, load(theta, k + g), load(seen_delta, s)))
                     w += row
         if scale is not None:
             updated[np.uintp(c.bias_1) + channel] -= scale * total
-            for line in range(np.uintp(0), size, row):
+            for start in range(zero, size, row):
                 for j in range(kernel):
-                    updated[k + line + j] -= scale * kernel_delta[line + j]
+                    updated[k + start + j] -= scale * kernel_delta[start + j]
+
+
+@leaf
+def _unfold(c):  # type: ignore[no-untyped-def]
+    """Add up in ``image_delta`` what the positions have in ``seen_delta``, and set that to 0."""
+    row, kernel, width, line = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width), np.uintp(c.line)
+    colours, area = np.uintp(c.colours), np.uintp(c.height * c.width)
+    size = colours * kernel * row
+    image_delta, seen_delta = c.image_delta, c.seen_delta
+    image_delta[:] = 0
+    for position in range(np.uintp(len(c.touched))):
+        if not c.touched[position]:
+            continue
+        c.touched[position] = False
+        at, seen = position // line * width + position % line, position * size
+        for colour in range(colours):
+            for y in range(kernel):
+                here = at + colour * area + y * width
+                for j in range(kernel):
+                    image_delta[here + j] += seen_delta[seen + j]
+                for j in range(row):
+                    seen_delta[seen + j] = 0
+                seen += row

@@ -30,8 +30,7 @@ class Packed:
         blocks = [theta[a : a + size].reshape(shape) for a, size, shape in zip(starts, sizes, stored, strict=False)]
         self.views = [block.T for block in blocks]
         if cnn is not None:  # what pads a kernel is left out
-            self.views[1] = blocks[1][..., : cnn.kernel]
-            self.views[3] = blocks[3][:, : math.prod(shapes[3][1:])]
+            self.views[1], self.views[3] = convolutions.kernel_views(cnn, blocks[1], blocks[3])
         for view, parameter in zip(self.views, network.parameters(), strict=True):
             view[...] = parameter.detach().numpy().reshape(view.shape)
 
