@@ -15,7 +15,7 @@ import numpy as np
 
 from bthcheck.networks import CNN
 from bthcheck.training.fused.compiling import aligned_zeros, leaf, padded
-from bthcheck.training.fused.vectors import LANES, load, multiply_add, spread, store
+from bthcheck.training.fused.vectors import LANES, load, multiply_add, spread, store, where_larger
 
 _POSITIONS = 9  # of a row that the first convolution computes together
 _PIECE = 480  # entries of what a position sees that are multiplied before the next: of nine positions and three kernels, 23 kB
@@ -27,22 +27,22 @@ class Convolutions(NamedTuple):
     colours, height, width, kernel, pool, channels_1, channels_2 : as in `CNN`
     row : kernel rounded up to whole vectors, what a row of a first kernel takes in `theta`; the rest is kept at 0
     rows_1, columns_1 : outputs of the first pool; rows_2, columns_2 : of the second
-    line : positions of a row of the first convolution, the first pool · columns_1 of which are looked at
     pitch : channels_1 rounded up to whole vectors
     stretch : entries of `theta` from one kernel of the second convolution to the next
     weight_1, bias_1, weight_2, bias_2 : where they start in `theta`
+    vector_shift : (colours · kernel · row / 8,) the shift of the image that a vector of a first kernel is for
     tap_weight, tap_shift : (colours · kernel²,) where a tap of a first kernel stands in its weights, and its shift of the image
     image, image_delta : relu(x + b_1) and ∂s/∂z_1, with room behind them for whole vectors
     kernels : (pitch / 8, taps, 8) the first kernels, transposed
-    sums : (rows · line, pitch) first convolution, without bias
-    pooled, pooled_delta : (rows_1, columns_1, channels_1) first pool, ∂s/∂ it
-    pooled_at : (rows_1, columns_1, channels_1) which position of `sums` the first pool has chosen
+    sums : (positions, pitch) first convolution, without bias, a position for every pixel where a kernel may begin
+    pooled, pooled_delta : (rows_1, columns_1, channels_1) first pool, with room behind it for a whole vector, and ∂s/∂ it
+    pooled_at : (rows_1, columns_1, channels_1) which position of `sums` the first pool has chosen, as a number of the same type
     patches, patches_delta : (positions, stretch) what the second convolution sees, ∂s/∂ it: (kernel, kernel, channels_1)
     outputs : (channels_2, positions) second convolution, without bias
     feature_at : (F,) which position the second pool has chosen
     kernel_delta : ∂s/∂ one kernel of the first convolution
-    seen_delta : (rows · line, colours · kernel · row) ∂s/∂ what a position of the first convolution sees; 0 between two steps
-    touched : (rows · line,) whether there is any
+    seen_delta : (positions, colours · kernel · row) ∂s/∂ what a position of the first convolution sees; 0 between two steps
+    touched : (positions,) whether there is any
     """
 
     colours: int
@@ -57,13 +57,13 @@ class Convolutions(NamedTuple):
     columns_1: int
     rows_2: int
     columns_2: int
-    line: int
     pitch: int
     stretch: int
     weight_1: int
     bias_1: int
     weight_2: int
     bias_2: int
+    vector_shift: np.ndarray
     tap_weight: np.ndarray
     tap_shift: np.ndarray
     image: np.ndarray
@@ -102,10 +102,11 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
     _, height, width = cnn.shape
     rows_1, columns_1 = ((side - kernel + 1) // cnn.pool for side in (height, width))
     rows_2, columns_2 = cnn.feature_shape
-    taps = [(c, y, x) for c in range(colours) for y in range(kernel) for x in range(kernel)]
+    lines = [(c, y) for c in range(colours) for y in range(kernel)]
+    taps = [(c, y, x) for c, y in lines for x in range(kernel)]
     positions = rows_2 * columns_2 * cnn.pool**2
     pitch = -(-cnn.channels[0] // LANES) * LANES
-    line = max(columns_1 * cnn.pool, _POSITIONS)
+    positions_1 = rows_1 * cnn.pool * width + _POSITIONS
     cells = rows_1 * columns_1 * cnn.channels[0]
 
     def work(size: int) -> np.ndarray:
@@ -114,24 +115,25 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
     return Convolutions(
         colours=colours, height=height, width=width, kernel=kernel, pool=cnn.pool,
         channels_1=cnn.channels[0], channels_2=cnn.channels[1], row=row,
-        rows_1=rows_1, columns_1=columns_1, rows_2=rows_2, columns_2=columns_2, line=line, pitch=pitch, stretch=stretch,
+        rows_1=rows_1, columns_1=columns_1, rows_2=rows_2, columns_2=columns_2, pitch=pitch, stretch=stretch,
         weight_1=starts[0], bias_1=starts[1], weight_2=starts[2], bias_2=starts[3],
+        vector_shift=np.array([(c * height + y) * width + x for c, y in lines for x in range(0, kernel, LANES)], np.uintp),
         tap_weight=np.array([(c * kernel + y) * row + x for c, y, x in taps], np.uintp),
         tap_shift=np.array([(c * height + y) * width + x for c, y, x in taps], np.uintp),
         image=work(cnn.inputs + row + _POSITIONS),
         image_delta=work(cnn.inputs + row),
         kernels=work(pitch * len(taps)),
-        sums=work(rows_1 * cnn.pool * line * pitch),
-        pooled=work(cells),
+        sums=work(positions_1 * pitch),
+        pooled=work(cells + LANES),
         pooled_delta=work(cells),
-        pooled_at=np.zeros(cells, np.uint32),
+        pooled_at=work(cells + LANES),
         patches=work(positions * stretch),
         patches_delta=work(positions * stretch),
         outputs=work(cnn.channels[1] * positions),
         feature_at=np.zeros(cnn.channels[1] * rows_2 * columns_2, np.uintp),
         kernel_delta=work(colours * kernel * row),
-        seen_delta=work(rows_1 * cnn.pool * line * colours * kernel * row),
-        touched=np.zeros(rows_1 * cnn.pool * line, np.bool_),
+        seen_delta=work(positions_1 * colours * kernel * row),
+        touched=np.zeros(positions_1, np.bool_),
     )  # fmt: skip
 
 
@@ -167,14 +169,14 @@ def _first(theta, c):  # type: ignore[no-untyped-def]
     """Convolve the image with the first kernels: nine positions of a row and eight channels at once."""
     zero, one, lanes = np.uintp(0), np.uintp(1), np.uintp(LANES)
     image, sums, kernels, shifts = c.image, c.sums, c.kernels, c.tap_shift
-    line, pitch, together = np.uintp(c.line), np.uintp(c.pitch), np.uintp(_POSITIONS)
+    width, columns = np.uintp(c.width), np.uintp(c.columns_1 * c.pool)
+    pitch, together = np.uintp(c.pitch), np.uintp(_POSITIONS)
     taps, size = np.uintp(len(shifts)), np.uintp(len(shifts)) * lanes
     nought = spread(theta.dtype.type(0))
     for y in range(np.uintp(c.rows_1 * c.pool)):
-        for first in range(zero, line, together):
-            x = min(first, line - together)  # the last nine of a row may overlap those before
-            at = y * np.uintp(c.width) + x
-            to = (y * line + x) * pitch
+        for first in range(zero, columns, together):
+            # The last nine of a row overlap those before. Where a row has fewer, the next one overwrites what is too much.
+            at = y * width + min(first, max(columns, together) - together)
             for group in range(zero, pitch, lanes):
                 a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = nought
                 k = group // lanes * size
@@ -190,7 +192,7 @@ def _first(theta, c):  # type: ignore[no-untyped-def]
                     a6 = multiply_add(image[p + np.uintp(6)], w, a6)
                     a7 = multiply_add(image[p + np.uintp(7)], w, a7)
                     a8 = multiply_add(image[p + np.uintp(8)], w, a8)
-                z = to + group
+                z = at * pitch + group
                 for a in (a0, a1, a2, a3, a4, a5, a6, a7, a8):
                     store(sums, z, a)
                     z += pitch
@@ -198,30 +200,28 @@ def _first(theta, c):  # type: ignore[no-untyped-def]
 
 @leaf
 def _first_pool(theta, c):  # type: ignore[no-untyped-def]
-    """Pool the first convolution, add the bias and apply the ReLU."""
-    zero = np.uintp(0)
-    sums, pooled, pooled_at = c.sums, c.pooled, c.pooled_at
-    columns, pool, line, pitch = np.uintp(c.columns_1), np.uintp(c.pool), np.uintp(c.line), np.uintp(c.pitch)
-    channels, bias = np.uintp(c.channels_1), np.uintp(c.bias_1)
+    """Pool the first convolution, add the bias and apply the ReLU. What is written behind a cell's channels, the next overwrites."""
+    zero, lanes = np.uintp(0), np.uintp(LANES)
+    sums = c.sums
+    columns, pool, width, pitch = np.uintp(c.columns_1), np.uintp(c.pool), np.uintp(c.width), np.uintp(c.pitch)
+    bias, number = np.uintp(c.bias_1), theta.dtype.type
+    one, nought = number(1), spread(number(0))
     cell = zero
     for y in range(np.uintp(c.rows_1)):
         for x in range(columns):
-            corner = y * pool * line + x * pool
-            for k in range(channels):
-                pooled[cell + k] = sums[corner * pitch + k]
-                pooled_at[cell + k] = corner
-            for i in range(pool):
-                for j in range(pool):
-                    here = corner + i * line + j
-                    z, name = here * pitch, np.uint32(here)
-                    for k in range(channels):
-                        value, best = sums[z + k], pooled[cell + k]
-                        # A choice would become a store that skips entries, which is slow.
-                        pooled_at[cell + k] += np.uint32(value > best) * (name - pooled_at[cell + k])
-                        pooled[cell + k] = value if value > best else best
-            for k in range(channels):
-                pooled[cell + k] = max(pooled[cell + k] + theta[bias + k], 0)
-            cell += channels
+            corner = y * pool * width + x * pool
+            for group in range(zero, pitch, lanes):
+                best, at = load(sums, corner * pitch + group), spread(number(corner))
+                for i in range(pool):
+                    for j in range(pool):
+                        here = corner + i * width + j
+                        value = load(sums, here * pitch + group)
+                        at = where_larger(value, best, spread(number(here)), at)
+                        best = where_larger(value, best, value, best)
+                z = multiply_add(one, load(theta, bias + group), best)
+                store(c.pooled, cell + group, where_larger(nought, z, nought, z))  # what is not a number stays that
+                store(c.pooled_at, cell + group, at)
+            cell += np.uintp(c.channels_1)
 
 
 @leaf
@@ -409,7 +409,7 @@ def _scatter(c):  # type: ignore[no-untyped-def]
                     pooled_delta[to + j] += patches_delta[source + j]
             position += np.uintp(1)
     nought = pooled.dtype.type(0)
-    for i in range(np.uintp(len(pooled))):
+    for i in range(np.uintp(len(pooled_delta))):
         pooled_delta[i] = pooled_delta[i] if pooled[i] > 0 else nought
 
 
@@ -419,10 +419,10 @@ def _first_back(theta, c, scale, target):  # type: ignore[no-untyped-def]
     updated = theta if target is None else target
     image, seen_delta, kernel_delta = c.image, c.seen_delta, c.kernel_delta
     zero, lanes = np.uintp(0), np.uintp(LANES)
-    row, kernel, width, line = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width), np.uintp(c.line)
-    area = np.uintp(c.height * c.width)
-    colours, channels, cells = np.uintp(c.colours), np.uintp(c.channels_1), np.uintp(len(c.pooled))
-    size = colours * kernel * row
+    row, kernel = np.uintp(c.row), np.uintp(c.kernel)
+    channels, cells = np.uintp(c.channels_1), np.uintp(len(c.pooled_delta))
+    shifts, vectors = c.vector_shift, np.uintp(len(c.vector_shift))
+    size = vectors * lanes
     nought = theta.dtype.type(0)
     for channel in range(channels):
         k = np.uintp(c.weight_1) + channel * size
@@ -433,18 +433,14 @@ def _first_back(theta, c, scale, target):  # type: ignore[no-untyped-def]
             if d == 0:
                 continue
             total += d
-            position = np.uintp(c.pooled_at[cell])
-            c.touched[position] = True
-            at, seen = position // line * width + position % line, position * size
-            w = zero
-            for colour in range(colours):
-                for y in range(kernel):
-                    here = at + colour * area + y * width
-                    for group in range(zero, row, lanes):
-                        g, s = w + group, seen + w + group
-                        store(kernel_delta, g, multiply_add(d, load(image, here + group), load(kernel_delta, g)))
-                        store(seen_delta, s, multiply_add(d, load(theta, k + g), load(seen_delta, s)))
-                    w += row
+            at = np.uintp(np.intp(c.pooled_at[cell]))
+            seen = at * size
+            c.touched[at] = True
+            for number in range(vectors):
+                g, here = number * lanes, at + shifts[number]
+                s = seen + g
+                store(kernel_delta, g, multiply_add(d, load(image, here), load(kernel_delta, g)))
+                store(seen_delta, s, multiply_add(d, load(theta, k + g), load(seen_delta, s)))
         if scale is not None:
             updated[np.uintp(c.bias_1) + channel] -= scale * total
             for start in range(zero, size, row):
@@ -455,16 +451,16 @@ def _first_back(theta, c, scale, target):  # type: ignore[no-untyped-def]
 @leaf
 def _unfold(c):  # type: ignore[no-untyped-def]
     """Add up in ``image_delta`` what the positions have in ``seen_delta``, and set that to 0."""
-    row, kernel, width, line = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width), np.uintp(c.line)
+    row, kernel, width = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width)
     colours, area = np.uintp(c.colours), np.uintp(c.height * c.width)
     size = colours * kernel * row
     image_delta, seen_delta = c.image_delta, c.seen_delta
     image_delta[:] = 0
-    for position in range(np.uintp(len(c.touched))):
-        if not c.touched[position]:
+    for at in range(np.uintp(len(c.touched))):
+        if not c.touched[at]:
             continue
-        c.touched[position] = False
-        at, seen = position // line * width + position % line, position * size
+        c.touched[at] = False
+        seen = at * size
         for colour in range(colours):
             for y in range(kernel):
                 here = at + colour * area + y * width

@@ -37,6 +37,11 @@ def multiply_add(scalar: Any, vector: Any, other: Any) -> Any:
     return scalar * vector + other
 
 
+def where_larger(a: Any, b: Any, one: Any, other: Any) -> Any:
+    """Return the entries of one vector where a > b, those of the other elsewhere, and where a or b is not a number."""
+    return np.where(a > b, one, other)
+
+
 class _Vector(types.Type):
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
@@ -102,6 +107,17 @@ def _multiply_add(typing: Any, scalar: Any, vector: Any, other: Any) -> Any:
     return vector(vector.dtype, vector, other), generate
 
 
+@intrinsic
+def _where_larger(typing: Any, a: Any, b: Any, one: Any, other: Any) -> Any:
+    del typing
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        del context, signature
+        return builder.select(builder.fcmp_ordered(">", arguments[0], arguments[1]), arguments[2], arguments[3])
+
+    return one(a, b, one, other), generate
+
+
 @overload(spread, inline="always")
 def _(scalar):  # type: ignore[no-untyped-def]
     return lambda scalar: _spread_scalar(scalar)
@@ -120,3 +136,8 @@ def _(array, index, vector):  # type: ignore[no-untyped-def]
 @overload(multiply_add, inline="always")
 def _(scalar, vector, other):  # type: ignore[no-untyped-def]
     return lambda scalar, vector, other: _multiply_add(scalar, vector, other)
+
+
+@overload(where_larger, inline="always")
+def _(a, b, one, other):  # type: ignore[no-untyped-def]
+    return lambda a, b, one, other: _where_larger(a, b, one, other)
