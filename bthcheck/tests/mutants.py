@@ -274,10 +274,26 @@ MUTANTS = [
         " if image[i] > 0 else nought", "", (CONVOLVED,)
     ),
     Mutant(
-        "no ReLU mask", "first convolution, fused engine", "training/fused/convolutions.py",
-        "if d == 0 or c.pooled[cell] <= 0:",
-        "if d == 0:",
+        "no ReLU mask", "first convolution, fused engine", "training/fused/second_convolution.py",
+        "pooled_delta[i] = pooled_delta[i] if pooled[i] > 0 else nought",
+        "pooled_delta[i] = pooled_delta[i]",
         (CONVOLVED,),
+    ),
+    Mutant(
+        "convolutions", "a kernel changes before all cells of its channel have read it", "training/fused/second_convolution.py",
+        "        for cell in range(first, last):\n            d = delta[cell]\n            if d != 0:\n"
+        "                p = c.feature_at[cell] * stretch\n                for i in range(size):\n"
+        "                    patches_delta[p + i] += d * theta[k + i]\n        d = delta[last]",
+        "        d = delta[last]",
+        (CONVOLVED,),
+    ),
+    Mutant(
+        "convolutions", "what an image has seen is kept for the next", "training/fused/first_convolution.py",
+        "seen_delta[seen + j] = 0", "pass", (CONVOLVED,)
+    ),
+    Mutant(
+        "convolutions", "the smallest of a pool", "training/fused/first_convolution.py",
+        "best = where_larger(value, best, value, best)", "best = where_larger(best, value, value, best)", (CONVOLVED,)
     ),
     Mutant(
         "no ReLU mask", "stacked engine", "training/stacked/layers.py",

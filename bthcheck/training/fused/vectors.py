@@ -1,7 +1,7 @@
 """Eight neighbouring entries of an array at once, as one LLVM vector: for loops that LLVM does not turn into vectors itself.
 
-LLVM may not move a load before a store that could concern the same entry, which rules vectors out where entries are both read and
-written. Here all eight are read first. On narrower vector units one of these takes several registers, with the same result.
+LLVM may not move a load before a store that could concern the same entry, which rules vectors out where entries are both read
+and written. Here all eight are read first. On narrower vector units one of these takes several registers, with the same result.
 """
 
 from typing import Any
@@ -120,24 +120,24 @@ def _where_larger(typing: Any, a: Any, b: Any, one: Any, other: Any) -> Any:
 
 @overload(spread, inline="always")
 def _(scalar):  # type: ignore[no-untyped-def]
-    return lambda scalar: _spread_scalar(scalar)
+    return lambda scalar: _spread_scalar(scalar)  # type: ignore[call-arg]
 
 
 @overload(load, inline="always")
 def _(array, index):  # type: ignore[no-untyped-def]
-    return lambda array, index: _load(array, index)
+    return lambda array, index: _load(array, index)  # type: ignore[call-arg]
 
 
 @overload(store, inline="always")
 def _(array, index, vector):  # type: ignore[no-untyped-def]
-    return lambda array, index, vector: _store(array, index, vector)
+    return lambda array, index, vector: _store(array, index, vector)  # type: ignore[call-arg]
 
 
 @overload(multiply_add, inline="always")
 def _(scalar, vector, other):  # type: ignore[no-untyped-def]
-    return lambda scalar, vector, other: _multiply_add(scalar, vector, other)
+    return lambda scalar, vector, other: _multiply_add(scalar, vector, other)  # type: ignore[call-arg]
 
 
 @overload(where_larger, inline="always")
 def _(a, b, one, other):  # type: ignore[no-untyped-def]
-    return lambda a, b, one, other: _where_larger(a, b, one, other)
+    return lambda a, b, one, other: _where_larger(a, b, one, other)  # type: ignore[call-arg]
