@@ -1,6 +1,6 @@
 """The findings on record, a JSON file of a snapshot a profile; ``baseline.schema.json`` says what is in it.
 
-A file of schema 1, which held a verdict a claim, is read as one without numbers.
+A file of schema 1, which held a verdict a claim, is read as one without numbers; one of schema 2 had every entry whole.
 """
 
 import contextlib
@@ -18,9 +18,11 @@ from filelock import FileLock
 
 from bthcheck.files import write_whole
 from bthcheck.report.json_text import written
+from bthcheck.report.shared_entries import folded, unfolded
 from bthcheck.report.snapshot import Snapshot, recorded, without_unused
 
-SCHEMA = 2
+SCHEMA = 3
+_WHOLE = 2
 _LOCK_SECONDS = 60.0
 
 
@@ -104,7 +106,7 @@ def _write(path: Path, profile: str, session: Snapshot, start: Path | None, gone
         "environments": before["environments"] | session["environments"],
     }
     whole[profile] = without_unused(merged)
-    write_whole(path, written({"schema": SCHEMA, "profiles": whole}) + "\n")
+    write_whole(path, written({"schema": SCHEMA, "profiles": folded(whole)}) + "\n")
     return _update(before["claims"], claims, ran)
 
 
@@ -152,15 +154,15 @@ def _read(path: Path) -> dict[str, Snapshot]:
         raise ValueError(f"the baseline {path} must be a JSON object of profiles, but it is damaged: {error}") from error
     if isinstance(whole, dict) and "schema" not in whole:
         return _upgraded(path, whole)
-    if isinstance(whole, dict) and whole["schema"] != SCHEMA:
+    if isinstance(whole, dict) and whole["schema"] not in (SCHEMA, _WHOLE):
         raise ValueError(
-            f"the baseline {path} is of schema {whole['schema']!r}, and this version of bthcheck reads schema {SCHEMA} and 1"
+            f"the baseline {path} is of schema {whole['schema']!r},"
+            f" and this version of bthcheck reads schema {SCHEMA}, {_WHOLE} and 1"
         )
     problem = _problem(whole)
     if problem:
         raise ValueError(f"the baseline {path} must be a JSON object of profiles, as baseline.schema.json says: {problem}")
-    profiles: dict[str, Snapshot] = whole["profiles"]
-    return profiles
+    return unfolded(whole["profiles"])
 
 
 def _problem(whole: Any) -> str | None:
@@ -170,14 +172,17 @@ def _problem(whole: Any) -> str | None:
     schema = json.loads(resources.files("bthcheck.report").joinpath("baseline.schema.json").read_text(encoding="utf-8"))
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(whole))
     if error is None:
-        return _ragged(whole)
+        try:
+            return _ragged(unfolded(whole["profiles"]))
+        except ValueError as unknown:
+            return str(unknown)
     message = error.message if len(error.message) <= 200 else error.message[:199] + "…"
     return f"{'/'.join(map(str, error.absolute_path)) or 'the whole'}: {message}"
 
 
-def _ragged(whole: dict[str, Any]) -> str | None:
+def _ragged(profiles: dict[str, Snapshot]) -> str | None:
     """Return which table has not a row a seed and a number a column, which a schema cannot ask for; None if all have."""
-    for profile, kept in whole["profiles"].items():
+    for profile, kept in profiles.items():
         for id, claim in kept["claims"].items():
             for finding in claim.get("findings", []):
                 table = finding.get("table")

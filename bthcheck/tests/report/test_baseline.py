@@ -8,7 +8,7 @@ import pytest
 
 from bthcheck.report.baseline import SCHEMA, Update, read_baseline, verdicts, write_baseline
 from bthcheck.report.json_text import rounded, written
-from bthcheck.report.snapshot import claim_entry, snapshot, without_unused
+from bthcheck.report.snapshot import claim_entry, recorded, snapshot, without_unused
 from bthcheck.tests.test_project import ROOT
 
 EMPTY = {"claims": {}, "experiments": {}, "environments": {}}
@@ -96,6 +96,32 @@ def test_text_is_json_of_what_was_written(value):
     assert json.loads(written(value)) == value
 
 
+def test_what_profiles_have_in_common_stands_once_in_the_file(tmp_path):
+    path = tmp_path / "baseline.json"
+    both, own = numbered([[1.0, 2.0]]), numbered([[3.0, 4.0]], id="T2", experiment="other")
+    for profile in ("paper", "laptop"):
+        write_baseline(path, profile, both)
+    write_baseline(path, "paper", own)
+    profiles = json.loads(path.read_text())["profiles"]
+    assert profiles["paper"]["claims"]["T1"] == profiles["paper"]["experiments"]["sinusoids"] == {"same_as": "laptop"}
+    assert "findings" in profiles["laptop"]["claims"]["T1"]
+    assert "findings" in profiles["paper"]["claims"]["T2"]
+    for profile, ids in (("paper", ["T1", "T2"]), ("laptop", ["T1"])):
+        kept = read_baseline(path, profile)
+        assert sorted(kept["claims"]) == ids
+        assert kept["claims"]["T1"] == recorded(both["claims"]["T1"])
+        assert kept["experiments"]["sinusoids"] == both["experiments"]["sinusoids"]
+    write_baseline(path, "laptop", numbered([[5.0, 6.0]]))  # paper keeps what it had
+    assert read_baseline(path, "paper")["claims"]["T1"] == recorded(both["claims"]["T1"])
+    assert read_baseline(path, "laptop")["claims"]["T1"] != recorded(both["claims"]["T1"])
+
+
+def same_as(profile):
+    """The text of a record whose paper profile has a claim that it says another has."""
+    claims = {"A": {"same_as": profile}}
+    return json.dumps({"schema": 3, "profiles": {"paper": {**EMPTY, "claims": claims}}}).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -108,12 +134,15 @@ def test_text_is_json_of_what_was_written(value):
         (b'{"quick": 1}', "'quick' is none"),
         (b'{"laptop": {"T1": null}}', "'laptop' is none"),
         (b"7", "a JSON object of profiles"),
-        (b'{"schema": 3, "profiles": {}}', r"is of schema 3, and this version of bthcheck reads schema 2 and 1"),
+        (b'{"schema": 4, "profiles": {}}', r"is of schema 4, and this version of bthcheck reads schema 3, 2 and 1"),
         (b'{"schema": "x"}', r"is of schema 'x', and this version"),
         (b'{"schema": 2}', "the whole: 'profiles' is a required property"),
         (b'{"schema": 2, "profiles": {"fast": {}}}', "profiles: 'fast' is not one of"),
         (b'{"schema": 2, "profiles": {"quick": {"claims": {"A": {"verdict": "true"}}, "experiments": {}, "environments": {}}}}',
          "profiles/quick/claims/A/verdict: 'true' is not one of"),
+        (same_as("laptop"), "paper/claims/A: the profile 'laptop' must have this whole"),
+        (same_as("paper"), "paper/claims/A: the profile 'paper' must have this whole"),
+        (same_as("fast"), "profiles/paper/claims/A/same_as: 'fast' is not one of"),
     ],
 )  # fmt: skip
 def test_what_is_no_baseline_is_refused_and_not_overwritten(tmp_path, content, said):
