@@ -142,8 +142,8 @@ MUTANTS = [
     ),
     Mutant(
         "W_1 transposed", "trace, fused engine", LOOPS,
-        "first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
-        "first_weight[number, j, i] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
+        "first_weight[number, i, j] = p.theta[p.weights[0] + j * p.columns[0] + i]\n        for k",
+        "first_weight[number, j, i] = p.theta[p.weights[0] + j * p.columns[0] + i]\n        for k",
         (TRACED,),
     ),
     Mutant(
@@ -259,14 +259,14 @@ MUTANTS = [
     ),
     Mutant(
         "no ReLU mask", "last hidden layer, fused engine", AFFINE,
-        "delta[a + j] = theta[weight + j] if h[a + j] > 0 else nought",
-        "delta[a + j] = theta[weight + j]",
+        "where_positive(load(h, a + j), load(theta, weight + j))",
+        "load(theta, weight + j)",
         (TRAINED,),
     ),
     Mutant(
         "no ReLU mask", "hidden layers before the last, fused engine", AFFINE,
-        "count += np.uintp(h[a + j] > 0)",
-        "count += one",
+        "delta[a + j2] = t2 if h2 > 0 else nought",
+        "delta[a + j2] = t2",
         (TRAINED,),
     ),
     Mutant(

@@ -14,6 +14,7 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
+_PART: dict[str, Any] = {"_nrt": False, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def program(function: Any) -> Any:
@@ -29,6 +30,11 @@ def leaf(function: Any) -> Any:
     return _compiled(function, {**_OPTIONS, "_nrt": False})
 
 
+def part(function: Any) -> Any:
+    """Compile a function into every kernel that calls it: its arguments, a hundred numbers, need not be handed over then."""
+    return njit(**_OPTIONS, **_PART)(function)
+
+
 def _compiled(function: Any, options: dict[str, Any]) -> Any:
     compiled = njit(**options)(function)
     if compiled is not function:  # NUMBA_DISABLE_JIT leaves it as it is
@@ -38,7 +44,12 @@ def _compiled(function: Any, options: dict[str, Any]) -> Any:
 
 def padded(size: int) -> int:
     """Round up to whole cache lines of float32, so that every block starts on one (5 % a step)."""
-    return -(-size // 16) * 16
+    return rounded(size, 16)
+
+
+def rounded(size: int, whole: int) -> int:
+    """Round up to a multiple of `whole`."""
+    return -(-size // whole) * whole
 
 
 def aligned_zeros(size: int, dtype: Any) -> np.ndarray:

@@ -46,14 +46,11 @@ def thin(p, kept):  # type: ignore[no-untyped-def]
     bit = 0
     for layer in range(1, len(p.widths) - 1):
         a = p.hidden[layer - 1]
-        count = np.uintp(0)
         for j in range(p.widths[layer]):
             if not (kept[bit >> 3] >> (7 - (bit & 7))) & 1:
                 p.activation[a + j] = 0
             bit += 1
-            p.active[a + count] = j
-            count += np.uintp(p.activation[a + j] > 0)
-        p.counts[layer] = count
+        affine.list_active(p, np.uintp(layer))
 
 
 @leaf
@@ -87,7 +84,7 @@ def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
     n_1 = p.widths[1]
     square = 0.0
     for j in range(p.widths[0]):
-        row = p.weights[0] + j * n_1
+        row = p.weights[0] + j * p.columns[0]
         component = 0.0
         for i in range(n_1):
             component += p.theta[row + i] * p.delta[i]
@@ -103,19 +100,19 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
     there first. φ = ‖Δb_1‖/(α ε), with ε the batch mean; one point's is ‖g‖ without dividing. `kept` has a row a point, for
     `thin`, or is None.
     """
-    theta, n = p.theta, np.uintp(p.inputs)
+    theta, pitch = p.theta, np.uintp(p.pitch)
     if update is None:
         point = np.uintp(points[0])
-        s = np.float64(forward(p, c, x, point * n))
+        s = np.float64(forward(p, c, x, point * pitch))
         thin(p, None if kept is None else kept[0])
         value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
-        norm = np.sqrt(np.float64(backward(p, c, x, point * n, theta.dtype.type(rate * slope), None)))
+        norm = np.sqrt(np.float64(backward(p, c, x, point * pitch, theta.dtype.type(rate * slope), None)))
         return steep * norm, epsilon, abs(slope) * norm, value, wrong
 
     update[:] = 0
     loss, errors, slopes = 0.0, 0.0, 0.0
     for i, point in enumerate(points):
-        start = np.uintp(point) * n
+        start = np.uintp(point) * pitch
         s = np.float64(forward(p, c, x, start))
         thin(p, None if kept is None else kept[i])
         value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
@@ -139,7 +136,7 @@ def _mean_gradient(p, c, update, x, y, points, kept):  # type: ignore[no-untyped
     """Return ‖mean of ±g‖ over a batch: φ where every ε is 0, as the limit of equal ones. `update` is 0 before and after."""
     bias = p.biases[0]
     for i, point in enumerate(points):
-        start = np.uintp(point) * np.uintp(p.inputs)
+        start = np.uintp(point) * np.uintp(p.pitch)
         s = np.float64(forward(p, c, x, start))
         thin(p, None if kept is None else kept[i])
         _, slope, steep, _, _ = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
