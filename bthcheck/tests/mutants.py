@@ -3,6 +3,7 @@
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
+from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
@@ -365,6 +366,7 @@ MUTANTS = [
         ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
     *MUTANTS_PUBLISHED,
+    *MUTANTS_OF_LAYERS,
     *MUTANTS_OF_STATE,
     *MUTANTS_OF_WHAT_IS_SEEN,
     *MUTANTS_OF_WATCHING,

@@ -30,8 +30,13 @@ def leaf(function: Any) -> Any:
     return _compiled(function, {**_OPTIONS, "_nrt": False})
 
 
+def inlined_leaf(function: Any) -> Any:
+    """Compile as `leaf` does, and into every kernel that calls it: a hundred arguments need not be handed over then."""
+    return _compiled(function, {**_OPTIONS, "_nrt": False, "forceinline": True})
+
+
 def part(function: Any) -> Any:
-    """Compile a function into every kernel that calls it: its arguments, a hundred numbers, need not be handed over then."""
+    """Compile as `inlined_leaf` does a function that kernels alone call: neither Python nor another program finds it."""
     return njit(**_OPTIONS, **_PART)(function)
 
 

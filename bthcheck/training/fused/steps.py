@@ -10,10 +10,10 @@ program.
 import numpy as np
 
 from bthcheck.training.fused import affine, convolutions
-from bthcheck.training.fused.compiling import leaf
+from bthcheck.training.fused.compiling import inlined_leaf, leaf, part
 
 
-@leaf
+@inlined_leaf
 def forward(p, c, x, start):  # type: ignore[no-untyped-def]
     """Return the last affine map s at the point that begins at x[start]; leave activations in the work arrays."""
     if c is None:
@@ -23,7 +23,7 @@ def forward(p, c, x, start):  # type: ignore[no-untyped-def]
     return affine.upper_layers(p)
 
 
-@leaf
+@inlined_leaf
 def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     """Go back from the last `forward` and return ‖∂s/∂z_1‖²; leave ∂s/∂z_1 in `delta` or `image_delta`.
 
@@ -35,7 +35,7 @@ def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     return affine.first_layer_back(p, x, start, scale, target)
 
 
-@leaf
+@part
 def thin(p, kept):  # type: ignore[no-untyped-def]
     """Switch hidden neurons off behind a forward pass, whose s stays as it is: `backward` then takes them for off.
 
@@ -53,7 +53,7 @@ def thin(p, kept):  # type: ignore[no-untyped-def]
         affine.list_active(p, np.uintp(layer))
 
 
-@leaf
+@inlined_leaf
 def loss_at(sigmoid, factor, s, y):  # type: ignore[no-untyped-def]
     """Return ℓ, ∂ℓ/∂s, ∂f/∂s, ε = |∂ℓ/∂f| and whether the class is wrong (NaN in regression) at the last affine map s.
 
