@@ -3,6 +3,7 @@
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
+from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
@@ -142,8 +143,8 @@ MUTANTS = [
     ),
     Mutant(
         "W_1 transposed", "trace, fused engine", LOOPS,
-        "first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
-        "first_weight[number, j, i] = p.theta[p.weights[0] + j * n_1 + i]\n        for k",
+        "first_weight[number, i, j] = p.theta[p.weights[0] + j * p.columns[0] + i]\n        for k",
+        "first_weight[number, j, i] = p.theta[p.weights[0] + j * p.columns[0] + i]\n        for k",
         (TRACED,),
     ),
     Mutant(
@@ -259,14 +260,14 @@ MUTANTS = [
     ),
     Mutant(
         "no ReLU mask", "last hidden layer, fused engine", AFFINE,
-        "delta[a + j] = theta[weight + j] if h[a + j] > 0 else nought",
-        "delta[a + j] = theta[weight + j]",
+        "where_positive(load(h, a + j), load(theta, weight + j))",
+        "load(theta, weight + j)",
         (TRAINED,),
     ),
     Mutant(
         "no ReLU mask", "hidden layers before the last, fused engine", AFFINE,
-        "count += np.uintp(h[a + j] > 0)",
-        "count += one",
+        "delta[a + j2] = t2 if h2 > 0 else nought",
+        "delta[a + j2] = t2",
         (TRAINED,),
     ),
     Mutant(
@@ -381,6 +382,7 @@ MUTANTS = [
         ("geometry/test_regions.py::test_bounds_are_those_of_brute_force[widths0-identity]",),
     ),
     *MUTANTS_PUBLISHED,
+    *MUTANTS_OF_LAYERS,
     *MUTANTS_OF_STATE,
     *MUTANTS_OF_WHAT_IS_SEEN,
     *MUTANTS_OF_WATCHING,

@@ -279,7 +279,7 @@ def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient(dropped):
     program, update = packed.program, packed.update(5)
     x, y, _, _ = points_of(run)
     points = np.array([3, 1, 4, 15, 9], np.int32)
-    y[points] = [steps.forward(program, None, x, np.uintp(10 * point)) for point in points]
+    y[points] = [steps.forward(program, None, x, np.uintp(program.pitch * point)) for point in points]
     before = program.theta.copy()
     kept = kept_neurons(0, 5, 106) if dropped else None
     phi, epsilon, moved, loss, _ = steps.step(program, None, update, x, y, points, 0.1, kept)

@@ -18,11 +18,12 @@ FORWARD = """
 import numpy as np
 from bthcheck.networks import MLP
 from bthcheck.training.fused import steps
-from bthcheck.training.fused.packing import Packed
+from bthcheck.training.fused.packing import Packed, rows_of
 
 mlp = MLP((2, 3, 1), "trained")
 packed = Packed(mlp.build(1), mlp)
-print(steps.forward(packed.program, None, np.array([0.3, -0.7], np.float32), np.uintp(0)), steps.forward.stats.cache_hits)
+x = rows_of(np.array([[0.3, -0.7]], np.float32))
+print(steps.forward(packed.program, None, x, np.uintp(0)), steps.forward.stats.cache_hits)
 """
 
 
@@ -44,19 +45,19 @@ def forward(folder, **environment):
     return float(value), "array" in hits, process.stderr
 
 
-def rectify_at(folder, value):
+def shift_output(folder, value):
     path = folder / "bthcheck" / "training" / "fused" / "affine.py"
     text = path.read_text(encoding="utf-8")
-    assert text.count("h[i] = max(h[i], 0)") == 1
-    path.write_text(text.replace("h[i] = max(h[i], 0)", f"h[i] = max(h[i], {value})"), encoding="utf-8")
+    assert text.count("+ total(s)") == 1
+    path.write_text(text.replace("+ total(s)", f"+ total(s) + {value}"), encoding="utf-8")
 
 
 def test_a_program_belongs_to_all_the_code_it_was_made_of(package):
-    """steps.forward is linked to affine.first_layer: an edit of affine.py alone once left the old one in use."""
+    """steps.forward is made of affine.upper_layers: an edit of affine.py alone once left the old one in use."""
     old, stored, _ = forward(package)
     assert not stored
     assert forward(package)[:2] == (old, True)
-    rectify_at(package, 0.5)
+    shift_output(package, 0.5)
     new, stored, _ = forward(package)
     assert not stored
     assert new != old
@@ -68,7 +69,7 @@ def test_two_checkouts_share_a_folder_and_no_program(package, tmp_path_factory):
     """Branches in two worktrees that NUMBA_CACHE_DIR brings together: each finds its own again."""
     other = tmp_path_factory.mktemp("worktree")
     shutil.copytree(package / "bthcheck", other / "bthcheck")
-    rectify_at(other, 0.5)
+    shift_output(other, 0.5)
     shared = str(tmp_path_factory.mktemp("shared"))
     one, two = forward(package, NUMBA_CACHE_DIR=shared)[0], forward(other, NUMBA_CACHE_DIR=shared)[0]
     assert one != two

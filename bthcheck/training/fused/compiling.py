@@ -14,6 +14,7 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
+_PART: dict[str, Any] = {"_nrt": False, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def program(function: Any) -> Any:
@@ -29,6 +30,16 @@ def leaf(function: Any) -> Any:
     return _compiled(function, {**_OPTIONS, "_nrt": False})
 
 
+def inlined_leaf(function: Any) -> Any:
+    """Compile as `leaf` does, and into every kernel that calls it: a hundred arguments need not be handed over then."""
+    return _compiled(function, {**_OPTIONS, "_nrt": False, "forceinline": True})
+
+
+def part(function: Any) -> Any:
+    """Compile as `inlined_leaf` does a function that kernels alone call: neither Python nor another program finds it."""
+    return njit(**_OPTIONS, **_PART)(function)
+
+
 def _compiled(function: Any, options: dict[str, Any]) -> Any:
     compiled = njit(**options)(function)
     if compiled is not function:  # NUMBA_DISABLE_JIT leaves it as it is
@@ -38,7 +49,12 @@ def _compiled(function: Any, options: dict[str, Any]) -> Any:
 
 def padded(size: int) -> int:
     """Round up to whole cache lines of float32, so that every block starts on one (5 % a step)."""
-    return -(-size // 16) * 16
+    return rounded(size, 16)
+
+
+def rounded(size: int, whole: int) -> int:
+    """Round up to a multiple of `whole`."""
+    return -(-size // whole) * whole
 
 
 def aligned_zeros(size: int, dtype: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
 What makes them fast. Only the outputs that a pool looks at are computed. Of a pooled window only the largest output has a
 gradient, so that going back costs a small part of going forward. Channels of one position lie together, positions one after the
 other, and all loops run along channels or along what one position of the second convolution sees. The first convolution keeps
-nine positions of eight channels in registers while it goes through the kernel. The second one reads each weight once for three
+nine positions of a register of channels while it goes through the kernel. The second one reads each weight once for three
 positions and each position once for three channels, a piece at a time that stays in the nearest cache. Going back reads each
 weight once, for the gradient and the update. A pool comes before its bias and ReLU, which changes nothing: both are increasing.
 """
@@ -14,26 +14,26 @@ import numpy as np
 
 from bthcheck.networks import CNN
 from bthcheck.training.fused import first_convolution, second_convolution
-from bthcheck.training.fused.compiling import aligned_zeros, leaf, padded
+from bthcheck.training.fused.compiling import aligned_zeros, leaf, padded, rounded
 from bthcheck.training.fused.first_convolution import POSITIONS
-from bthcheck.training.fused.vectors import LANES
+from bthcheck.training.fused.vectors import LANES, lanes
 
 
 class Convolutions(NamedTuple):
     """The convolutional part of a network as the kernels see it. F features enter the affine layers.
 
     colours, height, width, kernel, pool, channels_1, channels_2 : as in `CNN`
-    row : kernel rounded up to whole vectors, what a row of a first kernel takes in `theta`; the rest is kept at 0
+    row : kernel rounded up to whole registers, what a row of a first kernel takes in `theta`; the rest is kept at 0
     rows_1, columns_1 : outputs of the first pool; rows_2, columns_2 : of the second
-    pitch : channels_1 rounded up to whole vectors
+    pitch : channels_1 rounded up to whole registers
     stretch : entries of `theta` from one kernel of the second convolution to the next
     weight_1, bias_1, weight_2, bias_2 : where they start in `theta`
-    vector_shift : (colours · kernel · row / 8,) the shift of the image that a vector of a first kernel is for
+    vector_shift : (colours · kernel · row / lanes,) the shift of the image that a register of a first kernel is for
     tap_weight, tap_shift : (colours · kernel²,) where a tap of a first kernel stands in its weights, and its shift of the image
-    image, image_delta : relu(x + b_1) and ∂s/∂z_1, with room behind them for whole vectors
-    kernels : (pitch / 8, taps, 8) the first kernels, transposed
+    image, image_delta : relu(x + b_1) and ∂s/∂z_1, with room behind them for whole registers
+    kernels : (pitch / lanes, taps, lanes) the first kernels, transposed
     sums : (positions, pitch) first convolution, without bias, a position for every pixel where a kernel may begin
-    pooled, pooled_delta : (rows_1, columns_1, channels_1) first pool, with room behind it for a whole vector, and ∂s/∂ it
+    pooled, pooled_delta : (rows_1, columns_1, channels_1) first pool, with room behind it for a whole register, and ∂s/∂ it
     pooled_at : (rows_1, columns_1, channels_1) which position of `sums` the first pool has chosen, as a number of the same type
     patches, patches_delta : (positions, stretch) what the second convolution sees, ∂s/∂ it: (kernel, kernel, channels_1)
     outputs : (channels_2, positions) second convolution, without bias
@@ -83,7 +83,7 @@ class Convolutions(NamedTuple):
 def kernel_shapes(cnn: CNN) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """Return the shapes that the weights of the two convolutions take in `theta`: padded in the last dimension."""
     colours = cnn.shape[0]
-    row = -(-cnn.kernel // LANES) * LANES
+    row = rounded(cnn.kernel, LANES)
     return (cnn.channels[0], colours, cnn.kernel, row), (cnn.channels[1], padded(cnn.channels[0] * cnn.kernel**2))
 
 
@@ -103,7 +103,7 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
     lines = [(c, y) for c in range(colours) for y in range(kernel)]
     taps = [(c, y, x) for c, y in lines for x in range(kernel)]
     positions = rows_2 * columns_2 * cnn.pool**2
-    pitch = -(-cnn.channels[0] // LANES) * LANES
+    pitch, lane = rounded(cnn.channels[0], LANES), int(lanes(np.empty(0, dtype)))
     positions_1 = rows_1 * cnn.pool * width + POSITIONS
     cells = rows_1 * columns_1 * cnn.channels[0]
 
@@ -115,7 +115,7 @@ def describe(cnn: CNN, starts: list[int], dtype: np.dtype) -> Convolutions:
         channels_1=cnn.channels[0], channels_2=cnn.channels[1], row=row,
         rows_1=rows_1, columns_1=columns_1, rows_2=rows_2, columns_2=columns_2, pitch=pitch, stretch=stretch,
         weight_1=starts[0], bias_1=starts[1], weight_2=starts[2], bias_2=starts[3],
-        vector_shift=np.array([(c * height + y) * width + x for c, y in lines for x in range(0, kernel, LANES)], np.uintp),
+        vector_shift=np.array([(c * height + y) * width + x for c, y in lines for x in range(0, row, lane)], np.uintp),
         tap_weight=np.array([(c * kernel + y) * row + x for c, y, x in taps], np.uintp),
         tap_shift=np.array([(c * height + y) * width + x for c, y, x in taps], np.uintp),
         image=work(cnn.inputs + row + POSITIONS),

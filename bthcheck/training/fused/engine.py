@@ -13,7 +13,7 @@ from bthcheck.ambient import neutral
 from bthcheck.networks import CNN, MLP, Network
 from bthcheck.training import interrupt
 from bthcheck.training.fused import loops
-from bthcheck.training.fused.packing import Packed
+from bthcheck.training.fused.packing import Packed, rows_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
 from bthcheck.training.share import follow_rows
 from bthcheck.training.statistics import STATISTICS, mark_divergence
@@ -188,7 +188,7 @@ def watch(
         "lowest": np.full(points, np.inf),
         "highest": np.zeros(points),
     }
-    _interruptibly(loops.watch, packed.program, x.ravel(), y, np.asarray(visits), kept, rate, *arrays.values())
+    _interruptibly(loops.watch, packed.program, rows_of(x), y, np.asarray(visits), kept, rate, *arrays.values())
     packed.unpack()
     if packed.program.identity:
         arrays["first_weight"] = identities(steps + 1, n)
@@ -196,5 +196,6 @@ def watch(
 
 
 def points_of(run: Run) -> tuple[np.ndarray, ...]:
-    """The data as flat arrays in the run's type."""
-    return tuple(tensor.to(run.dtype).numpy().ravel() for tensor in run.data())
+    """The data in the run's type as the kernels read them, (x, y) of training and (x, y) of testing."""
+    arrays = (tensor.to(run.dtype).numpy() for tensor in run.data())
+    return tuple(array if array.ndim == 1 else rows_of(array.reshape(len(array), -1)) for array in arrays)

@@ -15,7 +15,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
     tested, probed : after which rows to look at the test points, and to evaluate the local Lipschitz constants
     stop : one number, on which another thread puts 1 to end this
     """
-    theta, n, n_1 = p.theta, np.uintp(p.inputs), np.uintp(p.first)
+    theta, pitch, n_1 = p.theta, np.uintp(p.pitch), np.uintp(p.first)
     b_1 = theta[p.biases[0] : p.biases[0] + n_1]
     initial = b_1.copy()
     reference = b_1.copy()
@@ -62,7 +62,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
         if tested[epoch]:
             test_loss, test_errors = 0.0, 0.0
             for k in range(np.uintp(len(y_test))):
-                s = np.float64(forward(p, c, x_test, k * n))
+                s = np.float64(forward(p, c, x_test, k * pitch))
                 value, _, _, _, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y_test[k]))
                 test_loss += value
                 test_errors += wrong
@@ -71,7 +71,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
         if probed[epoch]:
             total, peak = 0.0, 0.0
             for k in range(np.uintp(len(y))):
-                _, constant = gradient_norms(p, c, x, k * n, None)
+                _, constant = gradient_norms(p, c, x, k * pitch, None)
                 total += constant
                 peak = max(peak, constant)
             row[9] = total / len(y)
@@ -103,7 +103,7 @@ def trace(  # type: ignore[no-untyped-def]
     stop,
 ):
     """Train over `visits`, as many points a step as `sizes` says, writing what each step saw before its update."""
-    n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
+    n, n_1, pitch = np.uintp(p.inputs), np.uintp(p.first), np.uintp(p.pitch)
     b_1 = p.theta[p.biases[0] : p.biases[0] + n_1]
     first = 0
     for number, size in enumerate(sizes):
@@ -113,14 +113,14 @@ def trace(  # type: ignore[no-untyped-def]
         if not p.identity:
             for j in range(n):
                 for i in range(n_1):
-                    first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]
+                    first_weight[number, i, j] = p.theta[p.weights[0] + j * p.columns[0] + i]
         for k in range(np.uintp(len(y))):
-            gradient_norm[number, k], point_lipschitz[number, k] = gradient_norms(p, c, x, k * n, None)
+            gradient_norm[number, k], point_lipschitz[number, k] = gradient_norms(p, c, x, k * pitch, None)
         visited = visits[first : first + size]
         thinned = None if kept is None else kept[first : first + size]
         first += size
         for i, point in enumerate(visited):
-            _, constant = gradient_norms(p, c, x, np.uintp(point) * n, None if thinned is None else thinned[i])
+            _, constant = gradient_norms(p, c, x, np.uintp(point) * pitch, None if thinned is None else thinned[i])
             lipschitz[number] = max(lipschitz[number], constant)
         phi[number], epsilon[number], _, _, _ = step(p, c, update, x, y, visited, rates[number], thinned)
     bias[len(sizes)] = b_1
@@ -132,7 +132,7 @@ def follow(p, c, x, y, visits, rates, phi, epsilon, gradient, after, stop):  # t
     for number, point in enumerate(visits):
         if stop[0]:
             return
-        start = np.uintp(point) * np.uintp(p.inputs)
+        start = np.uintp(point) * np.uintp(p.pitch)
         s = np.float64(forward(p, c, x, start))
         _, slope, steep, epsilon[number], _ = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
         phi[number] = steep * np.sqrt(np.float64(backward(p, c, x, start, p.theta.dtype.type(rates[number] * slope), None)))
@@ -148,12 +148,12 @@ def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lo
     Before the first step and after every one, all training points are looked at: `changed` is set where a hidden neuron is
     not as in `on`, (points, Σ n_l), which the first look fills; `lowest` and `highest` are the extremes of λ.
     """
-    n, n_1 = np.uintp(p.inputs), np.uintp(p.first)
+    n, n_1, pitch = np.uintp(p.inputs), np.uintp(p.first), np.uintp(p.pitch)
     for number in range(len(visits) + 1):
         if stop[0]:
             return
         for k in range(np.uintp(len(y))):
-            _, constant = gradient_norms(p, None, x, k * n, None)
+            _, constant = gradient_norms(p, None, x, k * pitch, None)
             lowest[k] = min(lowest[k], constant)
             highest[k] = max(highest[k], constant)
             neuron, differ = np.uintp(0), 0
@@ -169,8 +169,8 @@ def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lo
         if not p.identity:
             for j in range(n):
                 for i in range(n_1):
-                    first_weight[number, i, j] = p.theta[p.weights[0] + j * n_1 + i]
+                    first_weight[number, i, j] = p.theta[p.weights[0] + j * p.columns[0] + i]
         if number < len(visits):
-            logit[number] = forward(p, None, x, np.uintp(visits[number]) * n)
+            logit[number] = forward(p, None, x, np.uintp(visits[number]) * pitch)
             one = slice(number, number + 1)
             phi[number], _, _, _, _ = step(p, None, None, x, y, visits[one], rate, kept[one])

@@ -10,10 +10,10 @@ program.
 import numpy as np
 
 from bthcheck.training.fused import affine, convolutions
-from bthcheck.training.fused.compiling import leaf
+from bthcheck.training.fused.compiling import inlined_leaf, leaf, part
 
 
-@leaf
+@inlined_leaf
 def forward(p, c, x, start):  # type: ignore[no-untyped-def]
     """Return the last affine map s at the point that begins at x[start]; leave activations in the work arrays."""
     if c is None:
@@ -23,7 +23,7 @@ def forward(p, c, x, start):  # type: ignore[no-untyped-def]
     return affine.upper_layers(p)
 
 
-@leaf
+@inlined_leaf
 def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     """Go back from the last `forward` and return ‖∂s/∂z_1‖²; leave ∂s/∂z_1 in `delta` or `image_delta`.
 
@@ -35,7 +35,7 @@ def backward(p, c, x, start, scale, target):  # type: ignore[no-untyped-def]
     return affine.first_layer_back(p, x, start, scale, target)
 
 
-@leaf
+@part
 def thin(p, kept):  # type: ignore[no-untyped-def]
     """Switch hidden neurons off behind a forward pass, whose s stays as it is: `backward` then takes them for off.
 
@@ -46,17 +46,14 @@ def thin(p, kept):  # type: ignore[no-untyped-def]
     bit = 0
     for layer in range(1, len(p.widths) - 1):
         a = p.hidden[layer - 1]
-        count = np.uintp(0)
         for j in range(p.widths[layer]):
             if not (kept[bit >> 3] >> (7 - (bit & 7))) & 1:
                 p.activation[a + j] = 0
             bit += 1
-            p.active[a + count] = j
-            count += np.uintp(p.activation[a + j] > 0)
-        p.counts[layer] = count
+        affine.list_active(p, np.uintp(layer))
 
 
-@leaf
+@inlined_leaf
 def loss_at(sigmoid, factor, s, y):  # type: ignore[no-untyped-def]
     """Return ℓ, ∂ℓ/∂s, ∂f/∂s, ε = |∂ℓ/∂f| and whether the class is wrong (NaN in regression) at the last affine map s.
 
@@ -87,7 +84,7 @@ def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
     n_1 = p.widths[1]
     square = 0.0
     for j in range(p.widths[0]):
-        row = p.weights[0] + j * n_1
+        row = p.weights[0] + j * p.columns[0]
         component = 0.0
         for i in range(n_1):
             component += p.theta[row + i] * p.delta[i]
@@ -103,19 +100,19 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
     there first. φ = ‖Δb_1‖/(α ε), with ε the batch mean; one point's is ‖g‖ without dividing. `kept` has a row a point, for
     `thin`, or is None.
     """
-    theta, n = p.theta, np.uintp(p.inputs)
+    theta, pitch = p.theta, np.uintp(p.pitch)
     if update is None:
         point = np.uintp(points[0])
-        s = np.float64(forward(p, c, x, point * n))
+        s = np.float64(forward(p, c, x, point * pitch))
         thin(p, None if kept is None else kept[0])
         value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
-        norm = np.sqrt(np.float64(backward(p, c, x, point * n, theta.dtype.type(rate * slope), None)))
+        norm = np.sqrt(np.float64(backward(p, c, x, point * pitch, theta.dtype.type(rate * slope), None)))
         return steep * norm, epsilon, abs(slope) * norm, value, wrong
 
     update[:] = 0
     loss, errors, slopes = 0.0, 0.0, 0.0
     for i, point in enumerate(points):
-        start = np.uintp(point) * n
+        start = np.uintp(point) * pitch
         s = np.float64(forward(p, c, x, start))
         thin(p, None if kept is None else kept[i])
         value, slope, steep, epsilon, wrong = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
@@ -139,7 +136,7 @@ def _mean_gradient(p, c, update, x, y, points, kept):  # type: ignore[no-untyped
     """Return ‖mean of ±g‖ over a batch: φ where every ε is 0, as the limit of equal ones. `update` is 0 before and after."""
     bias = p.biases[0]
     for i, point in enumerate(points):
-        start = np.uintp(point) * np.uintp(p.inputs)
+        start = np.uintp(point) * np.uintp(p.pitch)
         s = np.float64(forward(p, c, x, start))
         thin(p, None if kept is None else kept[i])
         _, slope, steep, _, _ = loss_at(p.sigmoid, p.factor, s, np.float64(y[point]))
