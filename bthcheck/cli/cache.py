@@ -125,11 +125,13 @@ def _entries(cache_dir: str) -> "tuple[Path, list[Entry]]":
 def _chosen(found: "list[Entry]", age: float | None, limit: tuple[float, str] | None, unused: bool) -> "list[Entry]":
     """Return the entries that any of the options chooses; `found` is least recently used first."""
     now, chosen = time.time(), []
-    for place, entry in enumerate(found):
-        after = found[place:]
-        beyond = limit is not None and (len(after) if limit[1] == "runs" else sum(one.size for one in after)) > limit[0]
-        if (age is not None and now - entry.used > age) or beyond or (unused and entry.current is False):
+    most, of = limit or (float("inf"), "bytes")
+    sizes = [1 if of == "runs" else entry.size for entry in found]
+    after = sum(sizes)  # of an entry and of all that were used after it
+    for entry, size in zip(found, sizes, strict=True):
+        if (age is not None and now - entry.used > age) or after > most or (unused and entry.current is False):
             chosen.append(entry)
+        after -= size
     return chosen
 
 

@@ -11,6 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from bthcheck.figures.style import blank, legend, literal, style, thinned
 
+MOST_SEEDS = 50
+"""Of how many seeds each is drawn, beside the extremes: more cannot be told apart, and would be most of a report."""
+
 
 def curves(
     values: xr.DataArray,
@@ -100,6 +103,8 @@ def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0
 def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log: bool = False) -> Figure:
     """Draw the distribution over seeds at each level, with the seeds as points joined by lines.
 
+    Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says; the distribution is that of all.
+
     Parameters
     ----------
     values : dimensions (`along`, "seed")
@@ -108,9 +113,10 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
         figure, axes = blank()
         table = values.transpose("seed", along).values
         positions = np.arange(table.shape[1])
-        shown = np.log10(table) if log else table
-        if np.isfinite(shown).all():
-            parts = axes.violinplot(shown, positions, showextrema=False, widths=0.7)
+        every = np.log10(table) if log else table
+        shown = every[_few(axes, table)]
+        if np.isfinite(every).all():
+            parts = axes.violinplot(every, positions, showextrema=False, widths=0.7)
             bodies: Any = parts["bodies"]
             for body, (_, color) in zip(bodies, _colors(values, along), strict=True):
                 body.set(facecolor=color, alpha=0.3)
@@ -127,9 +133,15 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
 
 
 def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> Figure:
-    """Draw one quantity against another, a colour a level and a thin line a seed; both of dimensions (`along`, "seed")."""
+    """Draw one quantity against another, a colour a level and a thin line a seed; both of dimensions (`along`, "seed").
+
+    Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says.
+    """
     with style():
         figure, axes = blank()
+        both = [values.transpose("seed", along).values for values in (first, second)]
+        some = _few(axes, np.hstack(both))
+        first, second = first.isel(seed=some), second.isel(seed=some)
         axes.plot(first.transpose(along, "seed"), second.transpose(along, "seed"), color="0.75", linewidth=0.6)
         for level, color in _colors(first, along):
             axes.plot(
@@ -143,6 +155,8 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
 
 def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Figure:
     """Draw several measures of the same runs against the level: a line of medians each, and the seeds as points.
+
+    Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says; the medians are those of all.
 
     Parameters
     ----------
@@ -158,11 +172,37 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Fig
             axes.plot(positions, line.values, "o-", color=color, label=label, linewidth=1.4, markersize=4)
             if "seed" in array.dims:
                 dodge = 0.06 * (number - (len(values) - 1) / 2)
-                axes.plot(positions + dodge, finite.transpose(along, "seed").values, ".", color=color, markersize=3, alpha=0.5)
+                points = finite.transpose(along, "seed").values
+                points = points[:, _few(axes, points.T)]
+                axes.plot(positions + dodge, points, ".", color=color, markersize=3, alpha=0.5)
         axes.set_xticks(positions, [_tick(level) for level in next(iter(values.values()))[along].values.tolist()])
         axes.set(yscale="log", xlabel=along, ylabel=ylabel)
         legend(axes)
         return figure
+
+
+def drawn(table: np.ndarray) -> np.ndarray:
+    """Return which rows of a table (seeds, columns) a figure draws one by one: all, unless there are more than `MOST_SEEDS`.
+
+    Of many, those are drawn that are evenly spaced in the order of their mean rank, from the first to the last, and those with
+    the smallest and the largest number of every column, so that no figure hides how far the numbers reach. NaN counts as the
+    largest.
+    """
+    if len(table) <= MOST_SEEDS:
+        return np.arange(len(table))
+    ranks = np.argsort(np.argsort(table, axis=0, kind="stable"), axis=0, kind="stable")
+    order = np.argsort(ranks.mean(1), kind="stable")
+    spaced = order[np.linspace(0, len(table) - 1, MOST_SEEDS).round().astype(int)]
+    return np.unique([*spaced, *ranks.argmin(0), *ranks.argmax(0)])
+
+
+def _few(axes: Any, table: np.ndarray) -> np.ndarray:
+    """Return `drawn` of a table, and have the figure say so if that is not all."""
+    some = drawn(table)
+    if len(some) < len(table) and not axes.texts:
+        said = f"{MOST_SEEDS} of {len(table)} seeds and the extremes are drawn"
+        axes.text(1.0, 1.01, said, transform=axes.transAxes, ha="right", va="bottom", fontsize=7, color="0.4")
+    return some
 
 
 def _colors(values: xr.DataArray, along: str) -> list[tuple[Any, Any]]:

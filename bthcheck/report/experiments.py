@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -30,15 +31,28 @@ def distinct(experiments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def told_apart(experiments: Sequence[dict[str, Any]]) -> list[str]:
     """Return the name of every experiment; where several have one name, what they differ in stands behind it."""
+    fields = [_fields(entry["configuration"]) for entry in experiments]
+    alike: dict[str, list[dict[str, str]]] = {}
+    for entry, own in zip(experiments, fields, strict=True):
+        alike.setdefault(entry["name"], []).append(own)
+    held = {name: _values(others) for name, others in alike.items()}
     labels = []
-    for entry in experiments:
-        fields = [_fields(other["configuration"]) for other in experiments if other["name"] == entry["name"]]
-        own = _fields(entry["configuration"])
-        differing = [name for name in own if any(other.get(name) != own[name] for other in fields)]
+    for entry, own in zip(experiments, fields, strict=True):
+        differing = [name for name in own if len(held[entry["name"]][name]) > 1]
         values = ", ".join(f"{name.rpartition('.')[2]} {_shown(own[name])}" for name in differing[:_MOST])
         labels.append(f"{entry['name']} ({values})" if values else entry["name"])
-    repeated = {label for label in labels if labels.count(label) > 1}
-    return [f"{label}, no. {labels[:i].count(label) + 1}" if label in repeated else label for i, label in enumerate(labels)]
+    counts, so_far = Counter(labels), Counter[str]()
+    numbered = []
+    for label in labels:
+        so_far[label] += 1
+        numbered.append(f"{label}, no. {so_far[label]}" if counts[label] > 1 else label)
+    return numbered
+
+
+def _values(several: Sequence[dict[str, str]]) -> dict[str, set[str | None]]:
+    """Return every field with the values that it has in any of them, None where one does not have it."""
+    names = dict.fromkeys(name for one in several for name in one)
+    return {name: {one.get(name) for one in several} for name in names}
 
 
 def without_folders(configuration: dict[str, Any]) -> dict[str, Any]:

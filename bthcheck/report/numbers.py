@@ -1,5 +1,7 @@
 """How numbers are written, in the terminal and in the report."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 
@@ -38,3 +40,12 @@ def effect(finding: dict[str, Any]) -> str:
 def count(number: int, noun: str) -> str:
     """Return "1 run", "2 runs"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Return whole numbers in their order, three or more that follow each other as a range: "0 to 999", "0 to 4, 7, 9"."""
+    starts = [0, *(place for place, (one, after) in enumerate(pairwise(values), start=1) if after != one + 1), len(values)]
+    stretches = [values[start:end] for start, end in pairwise(starts)]
+    return ", ".join(
+        f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 2 else ", ".join(map(str, stretch)) for stretch in stretches
+    )

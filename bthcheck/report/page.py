@@ -15,9 +15,13 @@ from bthcheck.report.comparison import FALSE_ALARM
 from bthcheck.report.differences import Differences
 from bthcheck.report.ending import FINISHED, sentence
 from bthcheck.report.environment import describe
-from bthcheck.report.numbers import count, effect, number, p_value
+from bthcheck.report.json_text import written
+from bthcheck.report.numbers import count, effect, number, numbers, p_value
 from bthcheck.report.records import headline
 from bthcheck.text import visible
+
+MOST_ROWS = 100
+"""Of a table of numbers a seed that the page shows: who wants to compute with more reads ``records.json``, which has all."""
 
 
 def write(
@@ -103,7 +107,8 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
         finalize=_shown,
     )
     environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
-    environment.globals["figure"] = lambda path: _data_uri(folder / path)
+    environment.filters.update(numbers=numbers, json=lambda value: written(plain(value)))
+    environment.globals.update(figure=lambda path: _data_uri(folder / path), most_rows=MOST_ROWS)
     return environment.get_template(template).render(values)
 
 

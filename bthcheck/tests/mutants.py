@@ -6,6 +6,7 @@ from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
 from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
+from bthcheck.tests.mutants_scale import MUTANTS_OF_SCALE
 from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
 from bthcheck.tests.mutants_state import MUTANTS_OF_STATE
 from bthcheck.tests.mutants_watching import MUTANTS_OF_WATCHING
@@ -390,4 +391,5 @@ MUTANTS = [
     *MUTANTS_OF_CHANGES,
     *MUTANTS_OF_FAULTS,
     *MUTANTS_OF_COMPARING,
+    *MUTANTS_OF_SCALE,
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import load, save
 
 from bthcheck.checks import readable_folder
-from bthcheck.files import sweep, temporary, write_whole
+from bthcheck.files import LEFT_BEHIND_SECONDS, sweep, temporary, write_whole
 from bthcheck.protocols import fields_of, is_own, name_of
 from bthcheck.training import code, machine
 from bthcheck.training.entries import LARGEST_HEADER, library_versions
@@ -33,6 +33,7 @@ from bthcheck.training.statistics import FINITE, STATISTICS
 
 SCHEMA = 1
 _TOUCH_SECONDS = 24 * 3600
+_swept: dict[Path, float] = {}  # when this process last looked through a folder for what was left behind
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class RunCache:
             why = error.strerror
             self._say(f"finished runs are read from {self.folder} but not kept there, because it cannot be written: {why}")
         else:
-            sweep(self.folder)
+            _sweep_now_and_then(self.folder.absolute())
 
     def path(self, key: str) -> Path:
         """Return the file that holds, or would hold, a run."""
@@ -214,6 +215,14 @@ class RunCache:
         if sentence not in self._said:
             self._said.add(sentence)
             warnings.warn(sentence, stacklevel=3)
+
+
+def _sweep_now_and_then(folder: Path) -> None:
+    """Remove what the dead left: a session opens its cache for every experiment, and 20 000 entries take time to list."""
+    now = time.monotonic()
+    if now - _swept.get(folder, -LEFT_BEHIND_SECONDS) >= LEFT_BEHIND_SECONDS:
+        sweep(folder)
+        _swept[folder] = now
 
 
 def _clear(path: Path, folder: bool = True) -> None:

@@ -27,18 +27,20 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
     training = setting.training
     ends = np.arange(1, training.rows + 1)
     epochs = ends if training.windows == 1 else ends / training.windows
-    grid = [[results[lv, seed] for seed in seeds] for lv in levels]
-
-    def stack(pick: Any) -> np.ndarray:
-        return np.array([[pick(result) for result in row] for row in grid])
-
+    shape = (len(levels), len(seeds))
     longest = max(len(result.parameters) for result in results.values())
+    diverged = np.empty(shape, bool)
+    measured = {name: np.empty((*shape, training.rows)) for name in STATISTICS}
+    parameters = np.empty((*shape, longest), results[levels[0], seeds[0]].parameters.dtype)
+    for i, j in np.ndindex(shape):  # one by one: no number is in memory more often than here and in its result
+        place, result = (i, j), results[levels[i], seeds[j]]
+        diverged[place] = result.diverged
+        for name, array in measured.items():
+            array[place] = result.statistics[name]
+        parameters[place][: len(result.parameters)] = result.parameters
+        parameters[place][len(result.parameters) :] = np.nan
     variables: dict[str, Any] = {
-        name: (
-            (level, "seed", "epoch"),
-            stack(lambda result, name=name: result.statistics[name]),
-            {"long_name": long_name, "units": units},
-        )
+        name: ((level, "seed", "epoch"), measured[name], {"long_name": long_name, "units": units})
         for name, (long_name, units) in STATISTICS.items()
     }
     if level != "learning_rate":  # then it is a coordinate
@@ -49,14 +51,14 @@ def assemble(experiment: Experiment, results: Mapping[tuple[Any, int], RunResult
         )
     variables["parameters"] = (
         (level, "seed", "parameter"),
-        stack(lambda result: np.pad(result.parameters, (0, longest - len(result.parameters)), constant_values=np.nan)),
+        parameters,
         {"long_name": "trained parameters, in the order of Network.parameters(); NaN beyond a smaller network's", "units": "1"},
     )
     coords = {
         level: (level, list(levels), {"long_name": level}),
         "seed": ("seed", list(seeds), {"long_name": "seed of points, weights and order: the block of every test"}),
         "epoch": ("epoch", epochs, {"long_name": "epochs completed", "units": "epoch"}),
-        "diverged": ((level, "seed"), stack(lambda result: result.diverged), {"long_name": "the run diverged"}),
+        "diverged": ((level, "seed"), diverged, {"long_name": "the run diverged"}),
     }
     return xr.Dataset(
         variables,

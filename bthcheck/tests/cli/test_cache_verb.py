@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
+from bthcheck.cli.cache import _chosen
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.training import entries as module
 from bthcheck.training.cache import Form, RunCache, describe, key_of
@@ -88,6 +90,25 @@ def test_what_is_chosen_is_removed_and_nothing_else(said, cache, options, left):
     assert text.startswith(f"removed from .bthcheck_cache: {6 - left} run")
     assert dry == text.replace("removed", "would remove")
     assert len(list(cache.glob("*.lock"))) == 0
+
+
+class Once(list):
+    """A list that can be gone through and not be cut: to sum up what is behind every entry takes the square of the time."""
+
+    def __getitem__(self, place):
+        raise AssertionError(f"{place} was asked for")
+
+
+@pytest.mark.parametrize("of", ["bytes", "runs"])
+def test_what_is_beyond_a_size_is_found_in_one_pass(of):
+    sizes = np.random.default_rng(0).integers(1, 1000, size=300).tolist()
+    found = Once(module.Entry(Path(f"{number}.safetensors"), size, 0.0, None) for number, size in enumerate(sizes))
+    for limit in (0, 1, 37, sum(sizes[150:]), sum(sizes[150:]) - 1, sum(sizes) - 1, sum(sizes)):
+        after = [sum(sizes[place:]) if of == "bytes" else len(sizes) - place for place in range(len(sizes))]
+        beyond = [number for number, size in enumerate(after) if size > limit]
+        assert [int(entry.key) for entry in _chosen(found, None, (limit, of), False)] == beyond
+    assert len(_chosen(found, 3600.0, None, False)) == len(sizes)
+    assert _chosen(found, None, None, True) == []
 
 
 def test_what_another_installation_trained_is_unused(said, cache, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bthcheck import figures
+from bthcheck.figures import statistics
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.streams import stream
 
@@ -20,6 +21,40 @@ def test_figures_are_the_same_file_every_time(tmp_path, blocks):
     for name in ("a", "b"):
         figures.save(figures.violins(values, "frequency", log=True), tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+FEW, MANY = 20, 1000
+DRAWN = {
+    "violins": lambda values: figures.violins(values, "frequency", log=True),
+    "scatter": lambda values: figures.scatter(values, values**2, "frequency", xlabel="x", ylabel="y"),
+    "compared": lambda values: figures.compared({"a": values, "b": values**2}, "frequency", ylabel="y"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_of_many_seeds_is_hardly_larger_and_hides_no_extreme(name, blocks, tmp_path):
+    table = np.random.default_rng(0).lognormal(size=(MANY, 4))
+    for seeds in (FEW, statistics.MOST_SEEDS, MANY):
+        figures.save(DRAWN[name](blocks(table[:seeds])), tmp_path / f"{seeds}.svg")
+    few, most, many = ((tmp_path / f"{seeds}.svg").stat().st_size for seeds in (FEW, statistics.MOST_SEEDS, MANY))
+    assert few < most < many < 1.5 * most
+    (axes,) = DRAWN[name](blocks(table)).axes
+    said = f"{statistics.MOST_SEEDS} of {MANY} seeds and the extremes are drawn"
+    assert [text.get_text() for text in axes.texts] == [said]
+    (axes,) = DRAWN[name](blocks(table[: statistics.MOST_SEEDS])).axes
+    assert not axes.texts
+    (axes,) = DRAWN[name](blocks(table)).axes
+    data = np.concatenate([np.ravel(line.get_ydata()) for line in axes.lines])
+    shown = {"violins": np.log10, "scatter": np.square, "compared": np.square}[name](table)
+    assert np.isin([shown.min(0), shown.max(0)], data).all()
+
+
+def test_the_seeds_that_are_drawn_are_those_of_evenly_spaced_ranks():
+    one = np.random.default_rng(1).permutation(MANY).astype(float)
+    drawn = statistics.drawn(np.stack([one, one**3], axis=1))  # one order: the mean rank is the rank
+    assert sorted(one[drawn]) == np.linspace(0, MANY - 1, statistics.MOST_SEEDS).round().tolist()
+    assert statistics.drawn(one[: statistics.MOST_SEEDS, None]).tolist() == list(range(statistics.MOST_SEEDS))
+    assert len(statistics.drawn(np.full((MANY, 3), np.nan))) <= statistics.MOST_SEEDS + 2
 
 
 def test_a_window_of_one_epoch_is_a_line(blocks):

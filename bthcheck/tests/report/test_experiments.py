@@ -1,5 +1,8 @@
 """Which experiment is which, in a report."""
 
+import numpy as np
+
+from bthcheck.report import experiments
 from bthcheck.report.experiments import distinct, identity, told_apart
 
 
@@ -47,3 +50,23 @@ def test_two_experiments_of_one_name_are_two_entries_and_one_of_two_workers_is_o
     labels = [found["label"] for found in distinct(worked)]
     assert labels[0] == "d"
     assert sorted(labels) == ["d", "e (seeds [1])", "e (seeds [2])"]
+
+
+def test_names_of_many_experiments_are_found_in_one_pass(monkeypatch):
+    random = np.random.default_rng(0)
+    several = [
+        entry(str(name), **{f"f{i}": int(value) for i, value in enumerate(values) if value < 3})
+        for name, *values in random.integers(0, 4, size=(200, 5))
+    ]
+    calls, fields = [], experiments._fields
+    monkeypatch.setattr(experiments, "_fields", lambda value, name="": [name or calls.append(value), fields(value, name)][1])
+    labels = told_apart(several)
+    assert len(calls) == len(several)
+    bases = []
+    for one in several:  # as it says: fields that any of the same name has otherwise, or has not
+        alike = [other["configuration"] for other in several if other["name"] == one["name"]]
+        own = [(k, v) for k, v in one["configuration"].items() if any(k not in other or other[k] != v for other in alike)]
+        bases.append(f"{one['name']} ({', '.join(f'{k} {v}' for k, v in own[:3])})" if own else one["name"])
+    numbered = [f"{base}, no. {bases[: i + 1].count(base)}" if bases.count(base) > 1 else base for i, base in enumerate(bases)]
+    assert labels == numbered
+    assert any("no. 2" in label for label in labels)

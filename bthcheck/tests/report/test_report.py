@@ -1,5 +1,6 @@
 """The report: complete, self-contained, and readable by a browser."""
 
+import html
 import html.parser
 import json
 import os
@@ -13,8 +14,8 @@ from matplotlib.figure import Figure
 
 from bthcheck.harness.claims import Claim, Evidence
 from bthcheck.report.experiments import distinct
-from bthcheck.report.numbers import count, effect, number, p_value
-from bthcheck.report.page import render, write
+from bthcheck.report.numbers import count, effect, number, numbers, p_value
+from bthcheck.report.page import MOST_ROWS, render, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("BTHCHECK_REQUIRE_CHROMIUM") == "1"
@@ -61,6 +62,38 @@ def test_everything_is_said(report):
     ):  # fmt: skip
         assert text in page, text
     assert page.index(">T3<") < page.index(">T2<") < page.index(">T1<")  # worst first
+
+
+def test_of_many_seeds_the_page_shows_some_and_the_records_have_all(tmp_path, blocks):
+    values = blocks(1e-3 * np.arange(4000.0).reshape(1000, 4) ** 2)
+    evidence = Evidence(Claim("T1", "Much", "Theorem 1"), tmp_path)
+    evidence.increases(values, "frequency", quantity="mean φ")
+    row = {**evidence.to_dict(), "status": "supported", "nodeid": "t.py::test_1", "seconds": 1.0}
+    configuration = {
+        "levels": [0.25, 1.0], "vary": "frequency", "seeds": [*range(1000)], "training": {"epochs": 7, "dtype": "float32"}
+    }  # fmt: skip
+    experiment = {"name": "many", "engine": "fused", "device": "cpu", "diverged": 0, "configuration": configuration}
+    runs = {"from_cache": 0, "trained": 1, "training_seconds": 1.5}
+    write(
+        tmp_path, [row], experiments=[experiment], runs=runs, profile="laptop", placebo=False, baseline={}, seconds=1.0,
+        root=tmp_path, command=["pytest"],
+    )  # fmt: skip
+    page, records = ((tmp_path / name).read_text() for name in ("index.html", "records.json"))
+    (table,) = re.findall(r"a row a seed</summary>.*?</details>", page, re.DOTALL)
+    assert [int(seed) for seed in re.findall(r"<tr><td>(\d+)</td>", table)] == [*range(MOST_ROWS)]
+    assert f"The first {MOST_ROWS} of 1000 seeds" in table
+    assert json.loads(records)["claims"][0]["findings"][0]["table"]["values"] == values.transpose("seed", ...).values.tolist()
+    (shown,) = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
+    assert json.loads(html.unescape(shown)) == configuration
+    assert "1000 seeds (0 to 999)" in page
+
+
+def test_numbers_that_follow_each_other_are_a_range():
+    for values, text in (
+        ([], ""), ([3], "3"), ([3, 4], "3, 4"), ([0, 1, 2], "0 to 2"), ([0, 1, 2, 5, 7, 8, 9, 4], "0 to 2, 5, 7 to 9, 4"),
+        ([2, 1, 0], "2, 1, 0"),
+    ):  # fmt: skip
+        assert numbers(values) == text
 
 
 def test_a_wide_figure_has_a_row_to_itself(report):

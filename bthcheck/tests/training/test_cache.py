@@ -8,6 +8,7 @@ import signal
 import stat
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from filelock import FileLock
 from safetensors.numpy import load_file, save_file
 
 import bthcheck
+from bthcheck import files
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
-from bthcheck.training import fused
+from bthcheck.training import cache, fused
 from bthcheck.training.cache import RunCache, run_key
 from bthcheck.training.runs import Run
 from bthcheck.training.statistics import STATISTICS
@@ -303,3 +305,21 @@ def test_statistics_come_back_exactly(tmp_path):
         assert np.array_equal(back.statistics[name], result.statistics[name], equal_nan=True)
     assert np.array_equal(back.parameters, result.parameters)
     assert back.parameters.dtype == np.float32
+
+
+def test_a_folder_is_looked_through_once_and_not_by_every_look_up(tmp_path, monkeypatch):
+    """What a session does often must take no longer where there are 20 000 runs than where there is one."""
+    train(tmp_path)
+    monkeypatch.setattr(cache, "_swept", {})
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(Path(folder)) or scandir(folder))
+    monkeypatch.setattr(os, "listdir", None)
+    RunCache(tmp_path)
+    assert looked == [tmp_path, tmp_path]  # whether it can be read, which lists nothing, and what the dead left
+    _, warm = train(tmp_path)
+    _, cold = train(tmp_path, TINY.replace(epochs=4))
+    assert (len(warm.read), len(cold.trained)) == (6, 6)
+    assert looked == [tmp_path] * 4  # whether it can be read, each time
+    cache._swept[tmp_path.absolute()] -= files.LEFT_BEHIND_SECONDS
+    RunCache(tmp_path)
+    assert looked == [tmp_path] * 6
