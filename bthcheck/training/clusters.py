@@ -12,7 +12,7 @@ from typing import Any
 
 from bthcheck.choices import available_threads
 
-CONNECT_SECONDS = 4.0
+CONNECT_SECONDS = 3.0
 """How long a scheduler is given to answer; with what comes before it, a session says within five seconds that none does."""
 MISSING = "the Dask library distributed is not installed; pip install 'bthcheck[dask]'"
 PROCESSES_A_CORE = 4
@@ -74,18 +74,19 @@ def check(name: str, text: str) -> int | None:
     return processes
 
 
-def connect(name: str, text: str) -> Cluster:
+def connect(name: str, text: str, seconds: float = CONNECT_SECONDS) -> Cluster:
     """Connect to a Dask cluster, or start one on this machine: N workers, each a process with one thread.
 
     Parameters
     ----------
     name : what the word was given for, for errors, such as "--dask"
     text : the address of a scheduler, or ``local:N``
+    seconds : how long a scheduler is given to answer
 
     Raises
     ------
     ValueError
-        As `check`, or if no Dask scheduler answers there within `CONNECT_SECONDS`, or no cluster can be started.
+        As `check`, or if no Dask scheduler answers there in time, or no cluster can be started.
 
     Examples
     --------
@@ -103,7 +104,7 @@ def connect(name: str, text: str) -> Cluster:
                 n_workers=processes, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
                 dashboard_address=None, worker_dashboard_address=None, silence_logs=logging.CRITICAL,
             )  # fmt: skip
-        client = _in_time(lambda: Client(cluster or text, timeout=CONNECT_SECONDS, set_as_default=False))
+        client = _in_time(lambda: Client(cluster or text, timeout=seconds, set_as_default=False), seconds)
         return Cluster(client, cluster)
     except Exception as error:
         if cluster is not None:
@@ -116,7 +117,7 @@ def connect(name: str, text: str) -> Cluster:
         raise
 
 
-def _in_time(start: Callable[[], Any]) -> Any:
+def _in_time(start: Callable[[], Any], seconds: float) -> Any:
     """Return what `start` returns, or raise ``TimeoutError``: of one that listens and says nothing the client never lets go."""
     answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
@@ -131,7 +132,7 @@ def _in_time(start: Callable[[], Any]) -> Any:
     logger.setLevel(logging.CRITICAL)  # what it logs of a connection that fails is said in a sentence
     try:
         Thread(target=work, name="bthcheck-connect", daemon=True).start()
-        client, error = answers.get(timeout=CONNECT_SECONDS + 0.3)
+        client, error = answers.get(timeout=seconds + 0.3)
     except Empty:
         raise TimeoutError from None
     finally:

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from bthcheck.training import interrupt
-from bthcheck.training.cache import Form, Locked, RunCache, describe, form_of, key_of
-from bthcheck.training.executors import Unusable, Workers, adapt, alike, differences, is_final, kinds
-from bthcheck.training.obtain import Observer, about, waiting
+from bthcheck.training.cache import Locked, RunCache
+from bthcheck.training.desk import Desk, most_locks
+from bthcheck.training.executors import Unusable, Workers, adapt, alike, differences, is_final
+from bthcheck.training.obtain import Observer, waiting
 from bthcheck.training.remote import Facts, Task, at_home, code_of, difference, in_a_line, train
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS
@@ -74,7 +75,7 @@ def dispatch(
         for and kept.
     """
     observer.start(len(runs))
-    desk = _Desk(runs, engine, device, cache, observer)
+    desk = Desk(runs, engine, device, cache, observer)
     for index in range(len(runs)):
         desk.read(index)
     if len(desk.results) < len(runs):
@@ -82,14 +83,14 @@ def dispatch(
     return [desk.results[index] for index in range(len(runs))]
 
 
-def _train_rest(desk: "_Desk", workers: Workers, shards: Shards) -> None:
+def _train_rest(desk: "Desk", workers: Workers, shards: Shards) -> None:
     expected = code_of(desk.engine)
     if expected is None:
-        raise ValueError("the code of bthcheck has changed since it was imported; start Python again to use an executor")
+        raise Unusable("the code of bthcheck has changed since it was imported; start Python again to use an executor")
     found = workers.ask(desk.engine, desk.device, _patient(desk.observer, workers.name))
     for one in found:
         if (why := difference(expected, one, desk.device)) is not None:
-            raise ValueError(f"a worker of {workers.name} {why}")
+            raise Unusable(f"a worker of {workers.name} {why}")
     desk.know(found)
     for sentence in differences(_here(desk), desk.kinds):
         warnings.warn(sentence, stacklevel=5)
@@ -101,7 +102,7 @@ def _train_rest(desk: "_Desk", workers: Workers, shards: Shards) -> None:
         crew.work([list(shard) for shard in shards(workers.count(), min(one["room"] for one in found))])
 
 
-def _here(desk: "_Desk") -> Facts:
+def _here(desk: "Desk") -> Facts:
     """Return of this process what the bits of a run depend on."""
     description = desk.descriptions[0]
     return {"libraries": description["libraries"], "machine": description["machine"]}
@@ -118,73 +119,6 @@ def _patient(observer: Observer, name: str) -> Callable[[float], None]:
             observer.wait(f"waiting for a worker of {name} to say what it is, for {seconds:.0f} s; its workers may be at work")
 
     return say
-
-
-class _Desk:
-    """Where results lie: in memory and in the cache, under the keys of all who might have trained them."""
-
-    def __init__(self, runs: Sequence[Run], engine: str, device: str, cache: RunCache | None, observer: Observer) -> None:
-        self.runs, self.engine, self.device, self.cache, self.observer = runs, engine, device, cache, observer
-        self.descriptions = [describe(run, engine, device) for run in runs]
-        self.keys = [[key_of(description)] for description in self.descriptions]
-        """Of every run: the first is that of this machine, by which the run is called whoever trains it."""
-        self.forms: dict[Any, Form] = {run.level: form_of(run) for run in {run.level: run for run in runs}.values()}
-        self.results: dict[int, RunResult] = {}
-        self.kinds: list[Facts] = []
-        self.trained = 0
-
-    def know(self, workers: Sequence[Facts]) -> None:
-        """Look for runs from now on under the keys of these workers, too."""
-        self.kinds = kinds(workers)
-        for index in range(len(self.runs)):
-            own = [key_of(self._of(index, kind)) for kind in self.kinds]
-            self.keys[index] = list(dict.fromkeys([self.keys[index][0], *own]))
-
-    def _of(self, index: int, worker: Facts) -> dict[str, Any]:
-        return {**self.descriptions[index], "libraries": worker["libraries"], "machine": worker["machine"]}
-
-    def read(self, index: int) -> bool:
-        """Take a run out of the cache; return whether it is at hand."""
-        if index in self.results:
-            return True
-        if self.cache is None:
-            return False
-        form = self.forms[self.runs[index].level]
-        for number, key in enumerate(self.keys[index]):
-            result = self.cache.read(key, form)
-            if result is not None:
-                self._put(index, result, False, self.kinds[number - 1] if number else None)
-                return True
-        return False
-
-    def lock(self, index: int, locks: ExitStack) -> None:
-        """Lock a run whoever would train it; raise `Locked` if another process is at it."""
-        if self.cache is not None:
-            with ExitStack() as mine:
-                for key in sorted(self.keys[index]):
-                    mine.enter_context(self.cache.lock(key))
-                locks.push(mine.pop_all())
-
-    def keep(self, index: int, result: RunResult, worker: Facts) -> None:
-        """Take in a run that a worker has trained just now."""
-        description = self._of(index, worker)
-        if self.cache is not None:
-            self.cache.write(key_of(description), result, about(self.runs[index], description))
-        self.trained += 1
-        self._put(index, result, True, worker)
-
-    def _put(self, index: int, result: RunResult, trained: bool, worker: Facts | None) -> None:
-        self.results[index] = result
-        credit = getattr(self.observer, "credit", None)
-        if credit is not None and worker is not None:
-            credit(worker)
-        self.observer.finish(self.runs[index], self.keys[index][0], trained, result.seconds)
-
-    def kept(self) -> str:
-        """Return what there is of an experiment that is not complete, as the end of a sentence."""
-        if self.cache is None:
-            return f"the {self.trained} runs that are trained are lost, because there is no cache; name one to go on from there"
-        return f"{len(self.results)} of {len(self.runs)} runs are kept in {self.cache.folder}; the same call goes on from there"
 
 
 @dataclass(eq=False)
@@ -210,13 +144,13 @@ class _Crew:
 
     desk : where results lie
     home : see `bthcheck.training.remote.at_home`
-    fatal : why nothing more is sent
+    fatal : why nothing more is sent, in words; None as long as all is well
     """
 
-    desk: _Desk
+    desk: Desk
     workers: Workers
     home: str
-    fatal: Exception | None = None
+    fatal: str | None = None
     _flights: list[_Flight] = field(default_factory=list)  # in the order in which workers get them
     _landed: SimpleQueue[tuple[_Flight, Any]] = field(default_factory=SimpleQueue)
     _held: deque[list[int]] = field(default_factory=deque)  # shards with a run that another process is at
@@ -227,6 +161,8 @@ class _Crew:
     _retry: float = 0.0
     _most_locks: int = field(default_factory=lambda: most_locks())
     _said: set[str] = field(default_factory=set)
+    _broken: bool = False
+    _unsendable: bool = False
 
     def work(self, shards: Sequence[list[int]]) -> None:
         """Have all shards trained that are not at hand."""
@@ -245,8 +181,10 @@ class _Crew:
                     todo, self._held = self._held, deque()
         finally:
             self._clear()
-        if self.fatal is not None:
-            raise self.fatal
+        if self._unsendable and not self.desk.trained:
+            raise Unusable(self.fatal)
+        if self.fatal is not None:  # only now is it known what is kept
+            raise Failed(f"{self.fatal}; {self.desk.kept()}{', with a new executor' * self._broken}")
 
     def _has_room(self) -> bool:
         """Whether one more task may be with the executor now."""
@@ -298,11 +236,10 @@ class _Crew:
         except ValueError as error:
             flight.locks.close()
             if isinstance(error.__cause__, BrokenExecutor):
-                self._stop(self._broken(error.__cause__))
+                self._break(error.__cause__)
             else:
-                self._stop(
-                    Failed(f"{error}; {self.desk.kept()}") if isinstance(error, Unusable) or self.desk.trained else error
-                )
+                self._unsendable = not isinstance(error, Unusable)  # of something of one's own
+                self._stop(str(error))
             return
         flight.tries += 1
         flight.begun = False
@@ -341,17 +278,18 @@ class _Crew:
     def _take_in(self, flight: _Flight) -> None:
         answer, error = self.workers.outcome(flight.future)
         flight.future = None
+        flight.begun = True  # if it was too quick to be told of
         first = self.desk.runs[flight.indices[0]]
         if isinstance(error, BrokenExecutor):
             flight.locks.close()
-            self._stop(self._broken(error, [flight, *self._flights]))
+            self._break(error, [flight, *self._flights])
             return
         problem = in_a_line(error) if error is not None else self._keep(flight, answer)
         if problem is None:
             flight.locks.close()
         elif isinstance(answer, dict) and "refused" in answer:
             flight.locks.close()
-            self._stop(Failed(f"a worker of {self.workers.name} {answer['refused']}; {self.desk.kept()}"))
+            self._stop(f"a worker of {self.workers.name} {answer['refused']}")
         elif self.fatal is not None:
             flight.locks.close()
         elif flight.tries < _TRIES and not (error is not None and is_final(error)):
@@ -363,15 +301,16 @@ class _Crew:
             times = "twice" if error is None or not is_final(error) else "on several workers"
             short = problem.startswith("MemoryError") or (error is not None and is_final(error))
             remedy = "; give every worker more memory, or have fewer on a machine" if short else ""
-            self._stop(Failed(f"{first}{more} failed {times} on {self.workers.name}: {problem}{remedy}; {self.desk.kept()}"))
+            self._stop(f"{first}{more} failed {times} on {self.workers.name}: {problem}{remedy}")
 
-    def _broken(self, error: BaseException, flights: Sequence[_Flight] = ()) -> Failed:
+    def _break(self, error: BaseException, flights: Sequence[_Flight] = ()) -> None:
+        """Stop, because the executor is of no more use."""
         begun = [str(self.desk.runs[index]) for flight in flights if flight.begun for index in flight.indices]
         others = f" and {len(begun) - 3} more" if len(begun) > 3 else ""
         at = f" while its workers were at {', '.join(begun[:3])}{others}" if begun else ""
-        return Failed(
-            f"{self.workers.name} is broken, because a worker died{at} ({in_a_line(error)}); it may have been short of memory;"
-            f" {self.desk.kept()}, with a new executor"
+        self._broken = self._broken or self.fatal is None
+        self._stop(
+            f"{self.workers.name} is broken, because a worker died{at} ({in_a_line(error)}); it may have been short of memory"
         )
 
     def _keep(self, flight: _Flight, answer: Any) -> str | None:
@@ -395,7 +334,7 @@ class _Crew:
             self.desk.keep(index, result, worker)
         return None
 
-    def _stop(self, why: Exception) -> None:
+    def _stop(self, why: str) -> None:
         """Send nothing more, take back what no worker has begun, and wait for the rest."""
         if self.fatal is not None:
             return
@@ -449,14 +388,3 @@ class _Crew:
             return
         self._told = now
         desk.observer.wait(sentence)
-
-
-def most_locks() -> int:
-    """Return how many locks this process may hold: each is an open file, and half of those it may open are for others."""
-    try:
-        import resource
-
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    except (ImportError, OSError, ValueError):
-        return AT_ONCE
-    return soft // 2 if soft > 0 else 10**6

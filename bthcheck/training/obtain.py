@@ -26,8 +26,8 @@ class Observer(Protocol):
     # Also, if there is such a method: begin(runs: Sequence[Run], keys: Sequence[str], share: Callable[[], float]) -> None.
     # These runs are trained side by side from now on; `share()` is how much of that is done, 0 to 1, whenever it is asked.
     # And, with an executor: meet(workers: Sequence[Facts], count: int | None, name: str) -> None. These workers, of which there
-    # are `count` if that is known, train what is not at hand. credit(worker: Facts) -> None. The run that is told of next was
-    # trained by this one; see `bthcheck.training.remote.facts`.
+    # are `count` if that is known, train what is not at hand. credit(worker: Facts | None) -> None. The run that is told of
+    # next was trained by this one, or by one like this process; see `bthcheck.training.remote.facts`.
 
     def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
         """A run is at hand: `trained` just now in `seconds`, or read from the cache."""
