@@ -15,6 +15,7 @@ from bthcheck.files import sweep
 from bthcheck.harness import cluster, paper
 from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.monitor import ProgressMonitor
+from bthcheck.harness.options import option
 from bthcheck.harness.results import Results
 from bthcheck.harness.screen import Screen, screen_of
 from bthcheck.harness.session import usage
@@ -104,7 +105,8 @@ class Controller(Worker):
     def pytest_sessionstart(self) -> None:
         if self.settings.dask is not None and cluster.trains(self.config):
             try:
-                cluster.start(self.config, self.settings.dask)
+                found = cluster.start(self.config, self.settings.dask)
+                found.check_device("--device", option(self.config, "device"))
             except ValueError as error:
                 raise pytest.UsageError(str(error)) from error
         self.screen = screen_of(self.config)

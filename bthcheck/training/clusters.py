@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import logging
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -15,6 +16,7 @@ from bthcheck.choices import available_threads
 CONNECT_SECONDS = 3.0
 """How long a scheduler is given to answer; with what comes before it, a session says within five seconds that none does."""
 MISSING = "the Dask library distributed is not installed; pip install 'bthcheck[dask]'"
+_GPUS = "__import__('bthcheck.choices', fromlist=['cuda_count']).cuda_count()"
 PROCESSES_A_CORE = 4
 """``local:N`` starts no more of them: each loads PyTorch, 0.7 GB."""
 _FORM = "the address of a Dask scheduler, such as tcp://127.0.0.1:8786, or local:N for N processes of this machine"
@@ -35,6 +37,16 @@ class Cluster:
     def address(self) -> str:
         """The scheduler's."""
         return str(self.client.scheduler.address)
+
+    def check_device(self, name: str, device: str) -> None:
+        """Raise ``ValueError``, with `name` as what it was given for, if a GPU is asked for and a worker does not see it."""
+        if not device.startswith("cuda"):
+            return
+        counts = self.client.run(eval, _GPUS, on_error="ignore")
+        for worker, count in counts.items():  # who has no bthcheck says so when there is something to train
+            if int(device.partition(":")[2] or 0) >= count:
+                have = f"{count} CUDA device(s)" if count else "no CUDA device"
+                raise ValueError(f"{name} {device} is not available: the Dask worker at {worker} sees {have}; use cpu or auto")
 
     def close(self) -> None:
         """Let go of the connection, and end the processes of a cluster of one's own, whatever state they are in."""
@@ -69,9 +81,16 @@ def check(name: str, text: str) -> int | None:
         found = _ADDRESS.fullmatch(text)
         if found is None or not 1 <= int(found["port"]) <= 65535:
             raise ValueError(f"{name} must be {_FORM}, got {text!r}")
-    if importlib.util.find_spec("distributed") is None:
+    if not _is_installed():
         raise ValueError(f"{name}: {MISSING}")
     return processes
+
+
+def _is_installed() -> bool:
+    try:
+        return importlib.util.find_spec("distributed") is not None
+    except ValueError:  # something in its place that is no module
+        return False
 
 
 def connect(name: str, text: str, seconds: float = CONNECT_SECONDS) -> Cluster:
@@ -102,7 +121,7 @@ def connect(name: str, text: str, seconds: float = CONNECT_SECONDS) -> Cluster:
             # No limit of memory, because threads of this process have none; on loopback, and without a page to look at.
             cluster = LocalCluster(
                 n_workers=processes, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
-                dashboard_address=None, worker_dashboard_address=None, silence_logs=logging.CRITICAL,
+                dashboard_address=None, worker_dashboard_address=None, silence_logs=logging.CRITICAL, preload=[__name__],
             )  # fmt: skip
         client = _in_time(lambda: Client(cluster or text, timeout=seconds, set_as_default=False), seconds)
         return Cluster(client, cluster)
@@ -115,6 +134,15 @@ def connect(name: str, text: str, seconds: float = CONNECT_SECONDS) -> Cluster:
         if cluster is not None:
             cluster.close()
         raise
+
+
+def dask_setup(worker: Any) -> None:
+    """Have a worker of a cluster of one's own ignore Ctrl-C in the terminal: who started it hears it, and ends the worker.
+
+    Dask calls this in every worker that it starts, also in the place of one that died.
+    """
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _in_time(start: Callable[[], Any], seconds: float) -> Any:

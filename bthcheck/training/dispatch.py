@@ -298,10 +298,12 @@ class _Crew:
         else:
             flight.locks.close()
             more = f" (with {len(flight.indices) - 1} more)" if len(flight.indices) > 1 else ""
-            times = "twice" if error is None or not is_final(error) else "on several workers"
-            short = problem.startswith("MemoryError") or (error is not None and is_final(error))
+            kills = error is not None and is_final(error)
+            name = self.workers.name
+            how = f"killed every worker of {name} that it was given to" if kills else f"failed twice on {name}"
+            short = kills or problem.startswith("MemoryError")
             remedy = "; give every worker more memory, or have fewer on a machine" if short else ""
-            self._stop(f"{first}{more} failed {times} on {self.workers.name}: {problem}{remedy}")
+            self._stop(f"{first}{more} {how}: {problem}{remedy}")
 
     def _break(self, error: BaseException, flights: Sequence[_Flight] = ()) -> None:
         """Stop, because the executor is of no more use."""

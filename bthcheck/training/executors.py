@@ -189,7 +189,10 @@ class DaskWorkers(Workers):
         """Give it a task and return its future."""
         if self.client.status != "running":  # it would keep the task, and try to connect again
             raise Unusable(f"the scheduler of {self.name} is gone ({self.client.status})")
-        return super().submit(function, *arguments)
+        try:  # not pure: the same call is another attempt, and no copy of the first
+            return self.executor.submit(function, *arguments, pure=False)
+        except Exception as error:
+            raise Unusable(f"{self.name} takes no tasks: {in_a_line(error)}") from error
 
     def count(self) -> int:
         """Return how many threads the workers have in all; 0 if there is none, or if the scheduler is gone."""

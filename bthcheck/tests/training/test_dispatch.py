@@ -197,7 +197,13 @@ def test_what_killed_several_workers_is_not_tried_on_more(tmp_path):
 
     killed = KilledWorker("4 different workers died while running it")
     fake = Fake(killed, workers=1)
-    assert_ends(fake, tmp_path, "failed on several workers", "4 different workers", "give every worker more memory")
+    assert_ends(
+        fake,
+        tmp_path,
+        "killed every worker of Fake that it was given to",
+        "4 different workers",
+        "give every worker more memory",
+    )
     assert sum(future.done() and not future.cancelled() and future.exception() is killed for future in fake.futures) == 1
 
 
