@@ -152,7 +152,10 @@ def test_few_files_are_no_reason_to_lose_a_lock(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------- what fails once, twice
 
 
-@pytest.mark.parametrize("what", [fakes.failed, "lose", OSError("the network is down"), *fakes.GARBAGE.values()])
+ONCE = {"failed": fakes.failed, "lost": "lose", "an exception": OSError("the network is down"), **fakes.GARBAGE}
+
+
+@pytest.mark.parametrize("what", ONCE.values(), ids=ONCE)
 def test_what_fails_once_is_sent_again(what, tmp_path, expected):
     result, observer = train(Fake(what), tmp_path)
     assert result.identical(expected)
@@ -175,6 +178,7 @@ def twice(what):
         (fakes.GARBAGE["a number"], "what came back is no result of a run"),
         (fakes.GARBAGE["other parameters"], "what came back is no result of a run"),
     ],
+    ids=["failed", "lost", "an exception", "a number", "other parameters"],
 )
 def test_what_fails_twice_ends_the_call_with_a_sentence(what, why, tmp_path):
     kept, said, _ = assert_ends(twice(what), tmp_path, f"{FIRST} failed twice on Fake: {why}")
