@@ -69,7 +69,7 @@ MUTANTS_OF_DISPATCH = [
         "dispatch", "tasks of whoever is interrupted", "training/dispatch.py",
         "[self.workers.cancel(future) for future in futures]",
         "None",
-        (f"{DISPATCH}::test_ctrl_c_takes_back_what_has_not_begun[True]",),
+        (f"{DISPATCH}::test_ctrl_c_takes_back_what_has_not_begun",),
     ),
     Mutant(
         "dispatch", "lanes of an executor", "progress/estimate.py",

@@ -55,8 +55,9 @@ def run(
     executor : who trains, in the place of threads of this process: a `concurrent.futures.Executor`, or one like it of loky,
         `mpi4py.futures` or submitit, or a Dask client or its ``get_executor()``. A task is a run, or for the stacked engine a
         stack of runs; a worker trains it on one thread, on its own `device`. The caller keeps the cache, so that workers need
-        no shared file system. On the same kind of processor and with the same libraries the numbers are those of a run without
-        executor, to the bit but for the stacked engine, which gives them to rounding.
+        no shared file system; but an archive of images has to be at the same path for all. On the same kind of processor and
+        with the same libraries the numbers are those of a run without executor, to the bit but for the stacked engine, which
+        gives them to rounding.
 
     Returns
     -------

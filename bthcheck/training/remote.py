@@ -47,6 +47,7 @@ class Task:
     runs : pickled, or as they are where the worker is a thread of the same process
     code : digest of the engine's code here, which the worker's must be
     own : of every run a digest of the code of what is one's own in it; None where there is nothing or it is not known
+    files : of every run the digest of the file of images that it is trained on; None where there is none
     home : names whoever waits, so that a worker in the same process stops when that one is interrupted
     """
 
@@ -55,6 +56,7 @@ class Task:
     device: str
     code: str | None
     own: tuple[str | None, ...]
+    files: tuple[str | None, ...]
     home: str
 
     @classmethod
@@ -71,7 +73,8 @@ class Task:
             If an architecture or a task of one's own cannot be pickled.
         """
         own = tuple(own_code(run).digest if _has_own(run) else None for run in runs)
-        return cls(tuple(runs) if here else _packed(runs), engine, device, code_of(engine), own, home)
+        files = tuple(map(_file, runs))
+        return cls(tuple(runs) if here else _packed(runs), engine, device, code_of(engine), own, files, home)
 
 
 def code_of(engine: str) -> str | None:
@@ -115,9 +118,10 @@ def train(task: Task) -> dict[str, Any]:
     if refusal is None:
         try:
             runs = task.runs if isinstance(task.runs, tuple) else pickle.loads(task.runs)
-            refusal = _other_code(runs, task.own)
         except Exception as error:
             refusal = f"cannot unpickle the runs: {in_a_line(error)}"
+        else:
+            refusal = _other_code(runs, task.own) or _other_files(runs, task.files)
     if refusal is not None:
         return {"facts": found, "refused": refusal}
     try:
@@ -185,6 +189,25 @@ def _other_code(runs: Sequence[Run], expected: Sequence[str | None]) -> str | No
         if found is not None and found != digest:
             names = " and ".join(type(part).__name__ for part in run.setting[:2] if is_own(part))
             return f"has other code of {names} on {socket.gethostname()} than there is here; have it read the same files"
+    return None
+
+
+def _file(run: Run) -> str | None:
+    return getattr(run.setting.task, "content", None) if not is_own(run.setting.task) else None
+
+
+def _other_files(runs: Sequence[Run], expected: Sequence[str | None]) -> str | None:
+    """Return which file of images is not what it is for the caller: a path says nothing of what is there on another machine."""
+    for run, digest in zip(runs, expected, strict=True):
+        if digest is None:
+            continue
+        where = f"on {socket.gethostname()}; every worker needs the file, at the same path"
+        try:
+            found = _file(run)
+        except ValueError as error:
+            return f"cannot read what is learned: {error} {where}"
+        if found != digest:
+            return f"has another file {getattr(run.setting.task, 'source', '')} {where}"
     return None
 
 

@@ -21,6 +21,7 @@ class Fake:
         self._lock = threading.Lock()
         self.schedule, self.answer = list(schedule), answer
         self.tasks, self.futures, self.most = 0, [], 0
+        self.says_what_is_begun = True
 
     def submit(self, function, *arguments):
         if function is eval:
@@ -38,7 +39,7 @@ class Fake:
         return future
 
     def _work(self, future, what, function, *arguments):
-        if not future.set_running_or_notify_cancel():
+        if future.cancelled() or (self.says_what_is_begun and not future.set_running_or_notify_cancel()):
             return
         if isinstance(what, BaseException):
             future.set_exception(what)
@@ -50,7 +51,9 @@ class Fake:
         else:
             found = function(*arguments)
             found["facts"] = self.answer(copy.deepcopy(found["facts"]))
-            future.set_result(found if what == "train" else what(found))
+            found = found if what == "train" else what(found)
+            if not future.cancelled():
+                future.set_result(found)
 
 
 def failed(found):
