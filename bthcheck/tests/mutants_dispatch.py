@@ -3,31 +3,38 @@
 from bthcheck.tests.mutation import Mutant
 
 DISPATCH = "training/test_dispatch.py"
+WORKERS = "training/test_workers.py"
 
 MUTANTS_OF_DISPATCH = [
     Mutant(
         "dispatch", "code of a worker", "training/remote.py",
         'if found["code"] != expected:',
         "if False:",
-        (f"{DISPATCH}::test_a_worker_trains_nothing_for_other_code",),
+        (f"{WORKERS}::test_a_worker_trains_nothing_for_other_code",),
     ),
     Mutant(
         "dispatch", "code of one's own at a worker", "training/remote.py",
         "if found is not None and found != digest:",
         "if False:",
-        (f"{DISPATCH}::test_other_code_of_ones_own_is_refused_by_the_worker",),
+        (f"{WORKERS}::test_other_code_of_ones_own_is_refused_by_the_worker",),
+    ),
+    Mutant(
+        "dispatch", "file of images at a worker", "training/remote.py",
+        "if found != digest:\n            return f\"has another file",
+        "if False:\n            return f\"has another file",
+        (f"{WORKERS}::test_another_file_of_images_is_refused_by_the_worker",),
     ),
     Mutant(
         "dispatch", "name that a worker's runs are kept under", "training/desk.py",
         'return {**self.descriptions[index], "libraries": worker["libraries"], "machine": worker["machine"]}',
         "return self.descriptions[index]",
-        (f"{DISPATCH}::test_another_processor_is_said_and_its_runs_are_kept_as_its_own",),
+        (f"{WORKERS}::test_another_processor_is_said_and_its_runs_are_kept_as_its_own",),
     ),
     Mutant(
         "dispatch", "names that runs are looked for under", "training/desk.py",
         "self.keys[index] = list(dict.fromkeys([self.keys[index][0], *own]))",
         "self.keys[index] = self.keys[index][:1]",
-        (f"{DISPATCH}::test_another_processor_is_said_and_its_runs_are_kept_as_its_own",),
+        (f"{WORKERS}::test_another_processor_is_said_and_its_runs_are_kept_as_its_own",),
     ),
     Mutant(
         "dispatch", "lock of a run that is sent", "training/desk.py",

@@ -93,7 +93,10 @@ def _train_rest(desk: "Desk", workers: Workers, shards: Shards) -> None:
             raise Unusable(f"a worker of {workers.name} {why}")
     desk.know(found)
     for sentence in differences(_here(desk), desk.kinds):
-        warnings.warn(sentence, stacklevel=5)
+        if getattr(desk.observer, "silent", False):
+            warnings.warn(sentence, stacklevel=5)
+        else:
+            desk.observer.wait(sentence)
     meet = getattr(desk.observer, "meet", None)
     if meet is not None:
         meet(found, workers.count(), workers.name)
@@ -159,6 +162,7 @@ class _Crew:
     _heard: float = 0.0
     _told: float = 0.0
     _retry: float = 0.0
+    _ask: float = 0.0
     _most_locks: int = field(default_factory=lambda: most_locks())
     _said: set[str] = field(default_factory=set)
     _broken: bool = False
@@ -259,9 +263,13 @@ class _Crew:
 
     def _await(self, more: bool) -> None:
         """Wait a little for tasks, if there are any or `more` are to be sent, and take in all that are done."""
-        for flight in [flight for flight in self._flights if flight.polled]:
-            if self.workers.is_done(flight.future):
-                self._landed.put((flight, flight.future))
+        polled = [flight for flight in self._flights if flight.polled]
+        if polled and time.monotonic() >= self._ask:
+            for flight in polled:
+                if self.workers.is_done(flight.future):
+                    self._landed.put((flight, flight.future))
+            # Each is asked by a look into a folder, perhaps of another machine: no more than a hundred a second.
+            self._ask = time.monotonic() + max(_LOOK_SECONDS, len(polled) / 100)
         block = bool(self._flights or self._held or (more and self.fatal is None))
         while True:
             try:

@@ -241,6 +241,8 @@ def _shards(
 
 
 class _Silent:
+    silent = True  # what has to be said is a warning
+
     def start(self, total: int) -> None:
         pass
 

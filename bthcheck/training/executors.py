@@ -220,7 +220,8 @@ class DaskWorkers(Workers):
             answers = self.client.run(eval, question, workers=list(self._threads()), on_error="return")
         except Exception as error:
             raise Unusable(f"{self.name} does not answer: {in_a_line(error)}") from error
-        return [self._answer(answer) for answer in answers.values()]
+        there = [answer for answer in answers.values() if not isinstance(answer, OSError)]  # not those that died meanwhile
+        return [self._answer(answer) for answer in there or answers.values()]
 
     def _threads(self) -> dict[str, int]:
         """Return address → threads of the workers that may be given a task."""

@@ -17,7 +17,8 @@ import pytest
 import bthcheck
 from bthcheck.tests.training.samples_own import Wave
 from bthcheck.tests.training.test_cache import TINY
-from bthcheck.tests.training.test_dispatch import OWN, Observer, train
+from bthcheck.tests.training.test_dispatch import Observer, train
+from bthcheck.tests.training.test_workers import OWN
 from bthcheck.training import clusters, executors
 from bthcheck.training.dispatch import Failed
 
