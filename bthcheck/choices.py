@@ -9,13 +9,15 @@ ROOT_VARIABLE = "BTHCHECK_DATA_ROOT"
 DEVICES = "'auto', 'cpu', 'cuda' or 'cuda:N'"
 
 
-def check_device(device: str) -> None:
-    """Raise ``ValueError`` unless `device` is one of `DEVICES` and there."""
+def check_device(device: str, here: bool = True) -> None:
+    """Raise ``ValueError`` unless `device` is one of `DEVICES` and, if it is to be `here` and not on a worker, there."""
     if device in ("auto", "cpu"):
         return
     kind, colon, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or (colon and not number.isdecimal()):
         raise ValueError(f"device must be {DEVICES}, got {device!r}")
+    if not here:
+        return
     count = cuda_count()
     if int(number or 0) >= count:
         there = f"{count} CUDA device(s)" if count else "no CUDA device"

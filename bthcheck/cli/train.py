@@ -1,9 +1,11 @@
 """``bthcheck train``: one experiment from flags, its results, figures and page."""
 
+import contextlib
 import hashlib
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ Examples:
   bthcheck train --frequency 0.5 --samples 100 --epochs 3000 --batch-size 1 --learning-rate 0.001 --repeats 1
   bthcheck train --frequency 0.25 0.5 0.75 1 --repeats 10
   bthcheck train --cnn --channels 8-16 --corruption 0 0.4 --samples 200 --decay 50
+  bthcheck train --frequency 0.25 0.5 0.75 1 --dask tcp://scheduler:8786
   bthcheck train --load {FOLDER}/sinusoids-frequency-0.5/{FILE}
 
 \b
@@ -72,6 +75,7 @@ class Train(click.Command):
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="how to train (default: the fastest that can)")
 @click.option("--device", default="auto", metavar="|".join(re.findall(r"'(.+?)'", DEVICES)), help="where to train")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="runs side by side (default: a core each)")
+@click.option("--dask", metavar="ADDRESS", help="train on a Dask cluster, or with local:N on N processes of this machine")
 @click.option("--cache-dir", default=CACHE, metavar="DIR", help=f"finished runs (default: {CACHE})")
 @click.option("--no-cache", is_flag=True, help="train everything anew and keep no run")
 @click.option("--output", metavar="DIR", help=f"where results go (default: a folder of {FOLDER} named after the flags)")
@@ -85,6 +89,7 @@ def command(
     engine: str,
     device: str,
     threads: int | None,
+    dask: str | None,
     cache_dir: str,
     no_cache: bool,
     output: str | None,
@@ -107,11 +112,14 @@ def command(
     folder = Path(output) if output is not None else Path(FOLDER, _name(given, cnn, experiment))
     if not overwrite:
         _check_folder(folder, experiment)
-    _check(experiment, engine, device)
+    if dask is not None and threads is not None:
+        raise Refused("--threads are of this process, which trains nothing with --dask; say one of them")
+    _check(experiment, engine, device, here=dask is None)
     progress = Progress(experiment.name, len(experiment.levels))
     cache = None if no_cache else cache_dir
     try:
-        results = _train(experiment, engine, device, threads, cache, progress)
+        with _connected(dask) as executor:
+            results = _train(experiment, engine, device, threads, cache, progress, executor)
     except KeyboardInterrupt:
         return _interrupted(progress, cache)
     finally:
@@ -128,16 +136,42 @@ def command(
 command.params += options()
 
 
+@contextlib.contextmanager
+def _connected(dask: str | None) -> Iterator[Any]:
+    """Yield what trains: a Dask cluster, which is let go of afterwards, or None for this process."""
+    if dask is None:
+        yield None
+        return
+    from bthcheck.training.clusters import connect
+
+    with refusing():
+        cluster = connect("--dask", dask)
+    with cluster:
+        yield cluster.client
+
+
 def _train(
-    experiment: "Experiment", engine: str, device: str, threads: int | None, cache: str | None, progress: Progress
+    experiment: "Experiment",
+    engine: str,
+    device: str,
+    threads: int | None,
+    cache: str | None,
+    progress: Progress,
+    executor: Any,
 ) -> "xr.Dataset":
+    from bthcheck.training.dispatch import Failed as Ended
     from bthcheck.training.engines import run
 
     with failing():
-        return run(experiment, engine=engine, device=device, cache=cache, progress=progress, threads=threads)
+        try:
+            return run(
+                experiment, engine=engine, device=device, cache=cache, progress=progress, threads=threads, executor=executor
+            )
+        except Ended as error:
+            raise Failed(str(error)) from error
 
 
-def _check(experiment: "Experiment", engine: str, device: str) -> None:
+def _check(experiment: "Experiment", engine: str, device: str, here: bool) -> None:
     """Refuse, before anything is trained, what cannot be."""
     from bthcheck.cli.experiment import in_flags
     from bthcheck.training.engines import resolve
@@ -149,7 +183,7 @@ def _check(experiment: "Experiment", engine: str, device: str) -> None:
     runs = [Run(experiment, level, experiment.seeds[0]) for level in experiment.levels]
     with refusing():
         try:
-            resolve(runs, engine, device)
+            resolve(runs, engine, device, here)
         except ValueError as error:
             raise ValueError(in_flags(str(error))) from error
     with failing():

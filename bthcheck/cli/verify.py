@@ -6,9 +6,9 @@ from bthcheck.cli.errors import failing
 
 HELP = """Verify the paper's claims. The report is reports/index.html in the current folder.
 
-Claims may be named by their ids. Options are pytest's, and those of bthcheck's plugin: --profile, --device, --engine, --seeds,
---results-dir, --cache-dir, --no-cache, --data-root, --download, --markdown, --placebo, --check, --update-baseline. For help on
-them: --pytest-help
+Claims may be named by their ids. Options are pytest's, and those of bthcheck's plugin: --profile, --device, --engine, --dask,
+--seeds, --results-dir, --cache-dir, --no-cache, --data-root, --download, --markdown, --placebo, --check, --update-baseline. For
+help on them: --pytest-help
 
 \b
 Examples:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import os
+import stat
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 from bthcheck.datasets import Images, freeze
 
 _FEWEST_COLOURS, _MOST_COLOURS = 1, 4
+_MOST_LISTED = 12
 
 
 class Archive(NamedTuple):
@@ -46,8 +48,10 @@ def open_archive(path: str | os.PathLike[str]) -> Archive:
     """
     try:
         facts = Path(path).stat()
-    except OSError as error:
-        raise ValueError(f"the images {os.fspath(path)} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the images {os.fspath(path)} cannot be read: {getattr(error, 'strerror', error)}") from error
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # reading a pipe would wait for good
+        raise ValueError(f"the images {os.fspath(path)} cannot be read: it is no file")
     return _opened(str(Path(path).absolute()), (facts.st_mtime_ns, facts.st_size))
 
 
@@ -56,12 +60,19 @@ def _opened(path: str, stamp: tuple[int, int]) -> Archive:
     del stamp
     try:
         content = Path(path).read_bytes()
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in (*Images._fields, "classes")}
     except OSError as error:
         raise ValueError(f"the images {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"the images {path} are no archive of plain arrays: {error}") from error
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError(f"the images {path} are no archive of plain arrays: it is not what np.savez writes, or a part of it")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name in (*Images._fields, "classes")}
+            odd = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if odd:
+                raise ValueError(f"{', '.join(odd)} is no array")
+    except Exception as error:  # whatever a file holds that somebody else wrote
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"the images {path} are no archive of plain arrays: {why}") from error
     missing = [name for name in Images._fields if name not in arrays]
     if missing:
         wanted = ", ".join(Images._fields)
@@ -113,9 +124,14 @@ def check_pair(path: str, classes: object) -> tuple[str, str]:
     pair = tuple(classes) if isinstance(classes, (tuple, list)) else ()
     known = there is None or all(name in there for name in pair)
     if len(pair) != 2 or pair[0] == pair[1] or not all(isinstance(name, str) for name in pair) or not known:
-        some = "two different names" if there is None else f"two different ones of {', '.join(map(repr, there))}"
+        some = "two different names" if there is None else f"two different ones of {_listed(there)}"
         raise ValueError(f"classes must be {some} for {path}, got {classes!r}")
     return pair[0], pair[1]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = names if len(names) <= _MOST_LISTED else names[:_MOST_LISTED]
+    return ", ".join(map(repr, shown)) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
 def read(path: str, classes: tuple[str, str]) -> Images:

@@ -12,13 +12,15 @@ import pytest
 
 from bthcheck.choices import available_threads
 from bthcheck.files import sweep
-from bthcheck.harness import paper
+from bthcheck.harness import cluster, paper
 from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.monitor import ProgressMonitor
+from bthcheck.harness.options import option
 from bthcheck.harness.results import Results
 from bthcheck.harness.screen import Screen, screen_of
 from bthcheck.harness.session import usage
 from bthcheck.harness.settings import Settings
+from bthcheck.harness.stash import CLUSTER
 from bthcheck.harness.worker import Worker
 from bthcheck.report.baseline import Update, write_baseline
 from bthcheck.report.ending import FINISHED, RUNNING, state_of
@@ -80,6 +82,8 @@ class Controller(Worker):
         shared["channel"] = settings.channel.folder
         if settings.data is not None:
             shared["data"] = settings.data
+        if CLUSTER in self.config.stash:
+            shared["dask"] = self.config.stash[CLUSTER].address
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
 
     @pytest.hookimpl(optionalhook=True)
@@ -99,6 +103,12 @@ class Controller(Worker):
             self.settings.channel.hear(heard["process"], heard["lines"])
 
     def pytest_sessionstart(self) -> None:
+        if self.settings.dask is not None and cluster.trains(self.config):
+            try:
+                found = cluster.start(self.config, self.settings.dask)
+                found.check_device("--device", option(self.config, "device"))
+            except ValueError as error:
+                raise pytest.UsageError(str(error)) from error
         self.screen = screen_of(self.config)
         self.monitor.start(self.screen)
 
@@ -226,6 +236,7 @@ class Controller(Worker):
             baseline={id: claim["verdict"] for id, claim in self.baseline["claims"].items()},
             seconds=time.time() - self.started,
             root=self.config.rootpath,
+            trained_on=cluster.sentences(self.settings.channel),
             command=paper.typed or ["pytest", *map(str, self.config.invocation_params.args)],
             settings=asked(self.config, self.settings),
             differences=differences,
@@ -266,6 +277,8 @@ class Controller(Worker):
         if self.state != FINISHED:
             say(ending.sentence(self.state, self.results.rows()), red=True)
         say(f"runs: {usage(self.settings.channel)}")
+        for sentence in cluster.sentences(self.settings.channel):
+            say(sentence)
         for id in self.missing:
             if not (self.settings.update and id in self._gone()):  # of those the update tells
                 say(f"claim {id} is on record, and did not run", red=True)

@@ -9,6 +9,7 @@ import pytest
 
 from bthcheck.checks import readable_folder
 from bthcheck.choices import cuda_count, share_of_devices
+from bthcheck.harness import cluster
 from bthcheck.harness.options import option
 from bthcheck.harness.session import RunLog
 from bthcheck.harness.settings import worker_number
@@ -33,7 +34,7 @@ def device(pytestconfig: pytest.Config) -> str:
 
 def _device(config: pytest.Config) -> str:
     chosen = option(config, "device")
-    if chosen != "cuda":
+    if chosen != "cuda" or option(config, "dask") is not None:  # a cluster's workers have GPUs of their own
         return chosen
     return share_of_devices(chosen, worker_number(config), cuda_count())
 
@@ -48,7 +49,9 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
         from bthcheck.evidence.beginning import beginning
         from bthcheck.experiments import at_profile, from_file
         from bthcheck.training import digests
+        from bthcheck.training.dispatch import Failed
         from bthcheck.training.engines import resolve, run
+        from bthcheck.training.executors import Unusable
         from bthcheck.training.runs import Run
 
         engine = option(pytestconfig, "engine")
@@ -57,9 +60,10 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
             sized = sized if settings.data is None else from_file(sized, settings.data)
             if settings.seeds:
                 sized = sized.replace(seeds=settings.seeds)
-            resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device)
+            resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device, here=settings.dask is None)
             Run(sized, sized.levels[0], sized.seeds[0]).data()
             readable_folder("cache", settings.cache)
+            executor = cluster.executor(pytestconfig)
         except ValueError as error:
             pytest.fail(str(error), pytrace=False)
         configuration = without_folders(json.loads(sized.to_json()))
@@ -72,12 +76,13 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
                 cache=settings.cache,
                 progress=log,
                 threads=settings.threads,
+                executor=executor,
             )
-        except MemoryError as error:
+        except (MemoryError, Failed, Unusable) as error:
             pytest.fail(str(error), pytrace=False)
         finally:
             log.end()
-        facts = digests.environment(dataset.attrs["device"])
+        facts = digests.together([digests.environment(dataset.attrs["device"], worker) for worker in log.trainers or [None]])
         entry = {
             "name": sized.name, "configuration": configuration, "engine": dataset.attrs["engine"],
             "device": dataset.attrs["device"], "diverged": int(dataset.coords["diverged"].sum()),

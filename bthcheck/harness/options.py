@@ -11,6 +11,11 @@ from bthcheck.report.snapshot import RINGS
 OPTIONS: dict[str, dict[str, Any]] = {
     "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N (default: auto)"},
     "engine": {"default": "auto", "choices": ENGINES, "help": "how to train (default: auto, the fastest that can)"},
+    "dask": {
+        "default": None,
+        "metavar": "ADDRESS",
+        "help": "train on the Dask cluster at ADDRESS, or local:N for N processes here (default: in pytest's processes)",
+    },
     "seeds": {
         "default": None,
         "metavar": "N",

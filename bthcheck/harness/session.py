@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,19 @@ class RunLog(Reporter):
         super().__init__(channel.log, identity(configuration), max(1, len(configuration.get("levels", ()))))
         self.name = experiment
         self.configuration = configuration
+        self.trainers: list[Mapping[str, Any] | None] = []
+        """One worker of each kind that trained a run of it; None for this process, or one like it."""
 
     def start(self, total: int) -> None:
         """`total` runs are about to be read or trained."""
         about = {"name": self.name, "configuration": self.configuration}
         self.log("start", experiment=self.experiment, total=total, kinds=self.kinds, **about)
+
+    def credit(self, worker: Mapping[str, Any] | None) -> None:
+        """The run that is told of next was trained by this worker of an executor; None for one like this process."""
+        known = [one and (one["libraries"], one["machine"]) for one in self.trainers]
+        if (worker and (worker["libraries"], worker["machine"])) not in known:
+            self.trainers.append(worker)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bthcheck.harness.folders import session_folder
 from bthcheck.harness.options import option
 from bthcheck.harness.paper import PLUGIN, RECORD, on_record
 from bthcheck.harness.session import Channel
+from bthcheck.training import clusters
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Settings:
     check : the ring that is compared with the record
     update : whether what is found is put on record, and so not held against a claim
     markdown : file that the verdicts are written to as Markdown, or None; a matter of the process that reports
+    dask : the Dask cluster that trains, see `bthcheck.training.clusters`; None for this process
     """
 
     profile: str
@@ -44,6 +46,7 @@ class Settings:
     check: str
     update: bool
     markdown: Path | None = None
+    dask: str | None = None
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -61,14 +64,18 @@ def settings_of(config: pytest.Config) -> Settings:
     """
     chosen = None if option(config, "seeds") is None else seeds("--seeds", option(config, "seeds"))
     shared = getattr(config, "workerinput", {}).get("bthcheck")
+    dask = option(config, "dask")
     if shared is None:
-        check_device(option(config, "device"))
+        check_device(option(config, "device"), here=dask is None)
+        if dask is not None:
+            clusters.check("--dask", dask)
         _data(config)
         channel = session_folder()
         cache = channel / "runs" if option(config, "no-cache") else _folder(config, "cache-dir", ".bthcheck_cache")
         folders = {"channel": channel, "results": _folder(config, "results-dir", "reports"), "cache": cache, **_records(config)}
     else:
-        folders = {name: Path(path) for name, path in shared.items()}
+        dask = shared.get("dask", dask)  # of local:N, what has been started is an address
+        folders = {name: Path(path) for name, path in shared.items() if name != "dask"}
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     return Settings(
         profile=option(config, "profile"),
@@ -84,6 +91,7 @@ def settings_of(config: pytest.Config) -> Settings:
         check=option(config, "check"),
         update=option(config, "update-baseline") and not option(config, "placebo"),
         markdown=_markdown_file(config) if shared is None else None,
+        dask=dask,
     )
 
 

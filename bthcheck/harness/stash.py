@@ -1,4 +1,4 @@
-"""Where pytest keeps what is ours: settings, what was trained, and what a claim's test has presented, also as JSON."""
+"""Where pytest keeps what is ours: settings, the cluster, what was trained, what a claim's test has presented, also as JSON."""
 
 from typing import TYPE_CHECKING
 
@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from bthcheck.harness.claims import Claim, Evidence
     from bthcheck.harness.settings import Settings
     from bthcheck.harness.trained import Trained
+    from bthcheck.training.clusters import Cluster
 
 SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 EVIDENCE: "pytest.StashKey[Evidence]" = pytest.StashKey()
 TRAINED: "pytest.StashKey[Trained]" = pytest.StashKey()
+CLUSTER: "pytest.StashKey[Cluster]" = pytest.StashKey()
 RECORD: "pytest.StashKey[str]" = pytest.StashKey()
 
 

@@ -142,13 +142,17 @@ class Worker:
         source = source_of(getattr(item, "function", None))
         experiments = self.config.stash[TRAINED].of(getattr(item, "fixturenames", []), trained)
         known = self.config.stash[TRAINED].experiments
-        facts = digests.environment(known[experiments[0]]["device"] if experiments else "cpu")
-        self.settings.channel.log("environment", facts=facts)
+        if experiments:  # which may have been trained elsewhere
+            environment = known[experiments[0]]["environment"]
+        else:
+            facts = digests.environment("cpu")
+            self.settings.channel.log("environment", facts=facts)
+            environment = facts["digest"]
         return {
             "code": source and source.digest,
             "constants": source and source.constants,
             "experiments": experiments,
-            "environment": facts["digest"],
+            "environment": environment,
         }
 
     def _compared(self, record: dict[str, Any]) -> dict[str, Any]:

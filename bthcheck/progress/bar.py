@@ -39,6 +39,10 @@ class Bar:
         self._reporter.start(total)
         self._thread.start()
 
+    def meet(self, workers: Sequence[Any], count: int | None, name: str) -> None:
+        """Workers of an executor train what is not at hand."""
+        self._reporter.meet(workers, count, name)
+
     def begin(self, runs: Sequence[Any], keys: Sequence[str], share: Callable[[], float]) -> None:
         """These runs are trained from now on."""
         self._reporter.begin(runs, keys, share)

@@ -3,6 +3,7 @@
 Events are mappings with `event`, `at` (seconds of a clock that all processes share) and
 
 start  `experiment` (a key), `total` runs, `kinds` (number of levels): runs are about to be read or trained
+workers `experiment`, `count` (None if it is not known): an executor's workers, all experiments' together, train from now on
 train  `experiment`, `keys`, `kinds` (of each): these runs are trained side by side from now on, in one lane
 share  `key` (the first of a lane), `share` (0 to 1): so much of what the lane trains is done
 run    `experiment`, `key`, `kind`, `trained`, `seconds`: a run is at hand, trained now, or read with what it took then
@@ -92,10 +93,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How far all experiments are that are at work, and how many seconds are left of them; None where that is not known."""
+    """How far all experiments are that are at work, and how many seconds are left of them; None where that is not known.
+
+    workers : those of an executor, if there is one and it says how many it has
+    """
 
     experiments: tuple[Standing, ...]
     seconds: float | None
+    workers: int | None = None
 
     @property
     def is_training(self) -> bool:
@@ -110,7 +115,8 @@ def estimate(events: Iterable[Event], now: float) -> Estimate:
     is, as for any list of jobs on several machines, the larger of two bounds:
 
     - all that is left, divided by the number of lanes at work: those now, or where that is more, as between two short runs,
-      their mean over the last `WINDOW_SECONDS`, of which time in which nothing is trained does not count;
+      their mean over the last `WINDOW_SECONDS`, of which time in which nothing is trained does not count; but no more than the
+      workers of an executor, which several processes may have sent their runs to;
     - what is left of the lane that has most left.
 
     Left of a run that has not begun is what a run of its kind, an experiment's level, takes: the mean over those trained in
@@ -119,7 +125,9 @@ def estimate(events: Iterable[Event], now: float) -> Estimate:
     time left. Left of what is in training is told by the share that is done, at the pace so far, and falls with the clock
     until more is heard.
     """
+    events = list(events)
     experiments, lanes = _heard(events)
+    workers = _workers(events)
     alive = [lane for lane in lanes if lane.is_alive(now)]
     working = {key: one for key, one in experiments.items() if one.users > 0}
     standings = []
@@ -146,8 +154,16 @@ def estimate(events: Iterable[Event], now: float) -> Estimate:
         standings.append(Standing(key, len(one.done), one.total, in_training, (len(one.done) + shares) / max(1, one.total)))
     seconds = None
     if alive and not unknown:
-        seconds = max((queued + sum(left)) / _lanes(lanes, now), max(left, default=0.0))
-    return Estimate(tuple(standings), seconds)
+        side_by_side = _lanes(lanes, now)
+        side_by_side = side_by_side if workers is None else min(side_by_side, workers)
+        seconds = max((queued + sum(left)) / side_by_side, max(left, default=0.0))
+    return Estimate(tuple(standings), seconds, workers)
+
+
+def _workers(events: Iterable[Event]) -> int | None:
+    """Return how many workers an executor had when it was heard of for the last time."""
+    heard = [(event["at"], event["count"]) for event in events if event["event"] == "workers" and event["count"]]
+    return max(heard)[1] if heard else None
 
 
 def _heard(events: Iterable[Event]) -> tuple[dict[str, Experiment], list[Lane]]:

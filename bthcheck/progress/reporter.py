@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,10 @@ class Reporter:
     def start(self, total: int) -> None:
         """`total` runs are about to be read or trained."""
         self.log("start", experiment=self.experiment, total=total, kinds=self.kinds)
+
+    def meet(self, workers: Sequence[Mapping[str, Any]], count: int | None, name: str) -> None:
+        """Workers of an executor train what is not at hand: `count` side by side, as far as that is known."""
+        self.log("workers", experiment=self.experiment, count=count, name=name, workers=grouped(workers))
 
     def begin(self, runs: Sequence[Any], keys: Sequence[str], share: Callable[[], float]) -> None:
         """These runs are trained side by side from now on; `share` says, whenever it is asked, how much of it is done."""
@@ -86,6 +90,25 @@ class Reporter:
                     self._training[key].said = now
             for key, share in due.items():
                 self.log("share", key=key, share=share())
+
+
+def grouped(workers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry for workers that are alike, as plain values: how many there are, on which host, and what they have."""
+    found: list[dict[str, Any]] = []
+    for worker in workers:
+        machine = worker["machine"]
+        about = {
+            "host": worker["host"],
+            "processor": machine.get("processor"),
+            **({"GPU": machine["GPU"]} if "GPU" in machine else {}),
+            "libraries": {**worker["libraries"], "bthcheck": worker["bthcheck"]},
+        }
+        same = next((entry for entry in found if {**entry, "count": 1} == {**about, "count": 1}), None)
+        if same is None:
+            found.append({**about, "count": 1})
+        else:
+            same["count"] += 1
+    return found
 
 
 def kind_of(run: Any) -> str:

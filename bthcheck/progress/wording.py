@@ -9,6 +9,8 @@ _LEAST = 20  # columns, in which it is worth naming an experiment of several
 def line(estimate: Estimate, names: dict[str, str], width: int | None = None, encoding: str | None = None) -> str:
     """Return how far training is, as "training sinusoids: 12 of 40 runs (31 %), about 4 min left"; empty if nothing is trained.
 
+    Where an executor's workers train, "training sinusoids on 8 workers: …".
+
     Of several experiments it is their number, and how far each is behind the rest, as far as there is room.
 
     Parameters
@@ -24,13 +26,14 @@ def line(estimate: Estimate, names: dict[str, str], width: int | None = None, en
     share = sum(one.share * one.total for one in own) / max(1, total)
     left = f", {duration(estimate.seconds)} left" if estimate.seconds is not None else ""
     how_far = f"{done} of {total} runs ({min(99, int(100 * share))} %){left}"
+    on = "" if estimate.workers is None else f" on {estimate.workers} worker{'s' * (estimate.workers != 1)}"
     if len(own) == 1:
-        forms = [f"training {one_line(names.get(own[0].key, ''))}: {how_far}"]
+        forms = [f"training {one_line(names.get(own[0].key, ''))}{on}: {how_far}"]
     else:
         each = ", ".join(f"{one_line(names.get(one.key, ''))} {one.done} of {one.total}" for one in own)
-        forms = [f"training {len(own)} experiments: {how_far}: {each}"]
+        forms = [f"training {len(own)} experiments{on}: {how_far}: {each}"]
         forms += [cut(forms[0], width)] if width is not None and columns(forms[0][: -len(each)]) + _LEAST <= width else []
-    forms += [f"training: {how_far}", f"training: {done} of {total} runs{left}"]
+    forms += [f"training{on}: {how_far}", f"training: {done} of {total} runs{left}"]
     forms = [shown(form, encoding) for form in forms]
     return forms[0] if width is None else cut(next((form for form in forms if columns(form) <= width), forms[-1]), width)
 

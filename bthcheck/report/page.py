@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def write(
     seconds: float,
     root: Path,
     command: list[str],
+    trained_on: Sequence[str] = (),
     settings: dict[str, Any] | None = None,
     differences: Differences | None = None,
     record: str = "",
@@ -54,6 +56,7 @@ def write(
     seconds : time the session took
     root : the project, for its commit
     command : the command line that was typed
+    trained_on : where else than in this session's own processes it trained, in sentences
     settings : what the session was asked for, by which it can be done again
     differences : what differs from what is on record; None where nothing is compared
     record : where that is
@@ -73,7 +76,7 @@ def write(
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "runs": runs,
-        "environment": describe(root),
+        "environment": describe(root) | ({"trained on": "; ".join(trained_on)} if trained_on else {}),
         "environments": environments or {},
         "experiments": experiments,
         "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in claims],

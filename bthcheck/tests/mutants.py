@@ -2,6 +2,7 @@
 
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
+from bthcheck.tests.mutants_dispatch import MUTANTS_OF_DISPATCH
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
 from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
@@ -392,4 +393,5 @@ MUTANTS = [
     *MUTANTS_OF_FAULTS,
     *MUTANTS_OF_COMPARING,
     *MUTANTS_OF_SCALE,
+    *MUTANTS_OF_DISPATCH,
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,19 +46,35 @@ def _bytes(array: np.ndarray) -> bytes:
     return np.where(np.isnan(known), np.asarray(np.nan, array.dtype), known).tobytes()
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, worker: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what the bits of a run on a device depend on beside the code: libraries, processor, GPU; with its `digest`.
 
     The digest knows every feature of the processor, `features` those that a reader looks for. The versions of Python, SciPy and
     this package change no bit of a run: they stand beside it.
+
+    Parameters
+    ----------
+    worker : the facts of a worker of an executor, see `bthcheck.training.remote.facts`; this process if None
     """
-    facts = machine.describe(device)
-    known: dict[str, Any] = {"libraries": library_versions(), **facts}
+    if worker is None:
+        facts, libraries = machine.describe(device), library_versions()
+        beside = {"bthcheck": bthcheck.__version__, "scipy": scipy.__version__, "Python": platform.python_version()}
+    else:
+        facts, libraries = worker["machine"], worker["libraries"]
+        beside = {"bthcheck": worker["bthcheck"], **worker["beside"]}
+    known: dict[str, Any] = {"libraries": libraries, **facts}
     digest = _digest([json.dumps(known, sort_keys=True).encode()])
     features = facts["features"].split(",")
     known["features"] = " ".join(unit for unit in _UNITS if f"+{unit}" in features)
-    beside = {"bthcheck": bthcheck.__version__, "scipy": scipy.__version__, "Python": platform.python_version()}
     return {**known, **beside, "digest": digest}
+
+
+def together(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the environment of runs that several kinds of workers trained: the first's facts, with a digest of all."""
+    digests = sorted({one["digest"] for one in environments})
+    if len(digests) == 1:
+        return environments[0]
+    return {**environments[0], "with others": ", ".join(digests), "digest": _digest([one.encode() for one in digests])}
 
 
 def _digest(parts: list[bytes]) -> str:

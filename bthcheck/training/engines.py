@@ -17,9 +17,12 @@ from bthcheck.progress.bar import Bar
 from bthcheck.training import code, fused, interrupt, reference, stacked
 from bthcheck.training.cache import RunCache
 from bthcheck.training.dataset import assemble
+from bthcheck.training.dispatch import dispatch
+from bthcheck.training.executors import adapt
 from bthcheck.training.fingerprints import own_code
-from bthcheck.training.memory import halving
-from bthcheck.training.obtain import Observer, Train, obtain
+from bthcheck.training.obtain import Observer, obtain
+from bthcheck.training.remote import ENGINES as MODULES
+from bthcheck.training.remote import trainer
 from bthcheck.training.runs import Run
 from bthcheck.training.trial import try_out
 
@@ -35,6 +38,7 @@ def run(
     cache: str | os.PathLike[str] | None = None,
     progress: bool | Observer = True,
     threads: int | None = None,
+    executor: Any = None,
 ) -> xr.Dataset:
     """Train every level and seed of an experiment and return what was measured.
 
@@ -46,7 +50,14 @@ def run(
     cache : folder of finished runs, shared with other processes, or None for none
     progress : whether to show on standard error how far it is, or an object that is told of every run; see
         `bthcheck.training.obtain.Observer`
-    threads : runs, or on a CPU stacks of runs, trained at once; all available cores if None. It never changes a number.
+    threads : runs, or on a CPU stacks of runs, trained at once; all available cores if None. It never changes a number, and
+        means nothing with an executor.
+    executor : who trains, in the place of threads of this process: a `concurrent.futures.Executor`, or one like it of loky,
+        `mpi4py.futures` or submitit, or a Dask client or its ``get_executor()``. A task is a run, or for the stacked engine a
+        stack of runs; a worker trains it on one thread, on its own `device`. The caller keeps the cache, so that workers need
+        no shared file system; but an archive of images has to be at the same path for all. On the same kind of processor and
+        with the same libraries the numbers are those of a run without executor, to the bit but for the stacked engine, which
+        gives them to rounding.
 
     Returns
     -------
@@ -59,27 +70,57 @@ def run(
     ------
     ValueError
         If the device or engine is unknown or not there, the engine cannot do what is asked, or what is one's own in the
-        experiment cannot be trained.
+        experiment cannot be trained; and, before anything is trained, if the executor has no workers or takes no tasks, its
+        workers have no bthcheck or another one, or no such device, or what is one's own cannot be sent to them.
     MemoryError
-        If a GPU has too little free memory for a single run.
+        If a GPU of this machine has too little free memory for a single run.
+    bthcheck.training.dispatch.Failed
+        If a run fails twice on an executor's workers, or the executor breaks. What is finished is kept in the cache, from where
+        the same call goes on. A worker that Dask loses is no failure: the run is given to another.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ProcessPoolExecutor
+    >>> with ProcessPoolExecutor(4) as pool:  # in a script: behind if __name__ == "__main__"
+    ...     ds = bthcheck.run(SINUSOIDS, executor=pool, cache="runs")
+    >>> with dask.distributed.Client("tcp://scheduler:8786") as client:
+    ...     ds = bthcheck.run(SINUSOIDS, executor=client.get_executor(pure=False), cache="runs")
+    >>> slurm = submitit.AutoExecutor("logs")  # every run a job
+    >>> slurm.update_parameters(timeout_min=240, cpus_per_task=1, slurm_partition="cpu")
+    >>> ds = bthcheck.run(SINUSOIDS, executor=slurm, cache="runs")
+    >>> with mpi4py.futures.MPIPoolExecutor() as pool:  # mpiexec -n 33 python -m mpi4py.futures script.py
+    ...     ds = bthcheck.run(SINUSOIDS, executor=pool, cache="runs")
     """
     runs = [Run(experiment, level, seed) for level in experiment.levels for seed in experiment.seeds]
-    module, device = resolve(runs, engine, device)
+    module, device = resolve(runs, engine, device, here=executor is None)
+    workers = None if executor is None else adapt(executor)
     threads = available_threads() if threads is None else positive_int("threads", threads)
     observer: Observer = _Silent() if isinstance(progress, bool) else progress
     if progress is True:
         observer = Bar(experiment.name, len(experiment.levels))
     try:
-        results = obtain(
-            runs,
-            _trainer(module, device),
-            shards=_shards(module, runs, device),
-            engine=module.NAME,
-            device=device,
-            cache=_cache(module, cache, runs),
-            threads=1 if module is reference or device != "cpu" else threads,
-            observer=observer,
-        )
+        kept = _cache(module, cache, runs)
+        if workers is None:
+            results = obtain(
+                runs,
+                trainer(module, device),
+                shards=_shards(module, runs, device),
+                engine=module.NAME,
+                device=device,
+                cache=kept,
+                threads=1 if module is reference or device != "cpu" else threads,
+                observer=observer,
+            )
+        else:
+            results = dispatch(
+                runs,
+                workers,
+                shards=lambda count, memory: _shards(module, runs, device, count, memory),
+                engine=module.NAME,
+                device=device,
+                cache=kept,
+                observer=observer,
+            )
     finally:
         if isinstance(observer, Bar) and progress is True:
             observer.close()
@@ -130,10 +171,13 @@ def trace(
 
 
 @neutral()
-def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> tuple[ModuleType, str]:
-    """Return the engine and the device that train `runs`, or raise ``ValueError`` saying why none can."""
+def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto", here: bool = True) -> tuple[ModuleType, str]:
+    """Return the engine and the device that train `runs`, or raise ``ValueError`` saying why none can.
+
+    `here` is whether they are trained in this process, or else by workers that have devices of their own.
+    """
     one_of("engine", engine, ENGINES)
-    check_device(device)
+    check_device(device, here)
     kind = "cpu" if device == "auto" else device.split(":")[0]
     try_out(runs)
     refusal = _refusal(fused, runs)
@@ -147,7 +191,7 @@ def resolve(runs: Sequence[Run], engine: str = "auto", device: str = "auto") -> 
     elif engine == "auto":
         chosen = stacked if _refusal(stacked, runs) is None else reference
     else:
-        chosen = {"fused": fused, "stacked": stacked, "reference": reference}[engine]
+        chosen = MODULES[engine]
         reason = _refusal(stacked, runs) if chosen is stacked else None
         if reason:
             raise ValueError(reason)
@@ -175,19 +219,12 @@ def _cache(module: ModuleType, folder: str | os.PathLike[str] | None, runs: Sequ
     return RunCache(folder)
 
 
-def _trainer(module: ModuleType, device: str) -> Train:
-    """Return a function that trains runs side by side with an engine."""
-    if module is stacked:
-        return lambda runs: stacked.train(runs, device)
-    return lambda runs: [
-        result for run in runs for result in halving(lambda one: [module.train(one[0], device)], [run], device)
-    ]
-
-
-def _shards(module: ModuleType, runs: Sequence[Run], device: str) -> list[list[int]]:
+def _shards(
+    module: ModuleType, runs: Sequence[Run], device: str, workers: int | None = None, memory: int | None = None
+) -> list[list[int]]:
     """Return the indices of runs that are trained side by side: one, or for the stacked engine as many as memory holds.
 
-    On a CPU a stack is split over the cores, each of which may be another process's.
+    On a CPU a stack is split over the cores, each of which may be another process's, or on any device over the workers.
     """
     if module is not stacked:
         return [[index] for index in range(len(runs))]
@@ -196,14 +233,16 @@ def _shards(module: ModuleType, runs: Sequence[Run], device: str) -> list[list[i
     for index, run in enumerate(runs):
         alike.setdefault(stacked.shape(run), []).append(index)
     for indices in alike.values():
-        size = stacked.shard_size([runs[index] for index in indices], device)
-        if device == "cpu":
-            size = min(size, -(-len(indices) // available_threads()))
+        size = stacked.shard_size([runs[index] for index in indices], device, memory)
+        if workers or device == "cpu":
+            size = min(size, -(-len(indices) // (workers or available_threads())))
         shards += [indices[start : start + size] for start in range(0, len(indices), size)]
     return shards
 
 
 class _Silent:
+    silent = True  # what has to be said is a warning
+
     def start(self, total: int) -> None:
         pass
 

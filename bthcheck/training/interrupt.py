@@ -4,7 +4,8 @@ import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -46,6 +47,17 @@ def current() -> Stop:
     """Return what training in this thread has to obey."""
     found: Stop = getattr(_thread, "stop", _NEVER)
     return found
+
+
+@contextmanager
+def obeying(stop: Stop) -> Iterator[None]:
+    """Have training in this thread obey `stop` in the block."""
+    before = current()
+    _thread.stop = stop
+    try:
+        yield
+    finally:
+        _thread.stop = before
 
 
 def each_done(work: Callable[[Item], Outcome], items: Sequence[Item], threads: int) -> Generator[Outcome, None, None]:

@@ -2,16 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
 from bthcheck.training import interrupt
 from bthcheck.training.cache import Locked, RunCache, describe, form_of, key_of
+from bthcheck.training.remote import Train
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.share import followed
-
-Train = Callable[[Sequence[Run]], list[RunResult]]
 
 _POLL_SECONDS = 0.05
 _SAY_SECONDS = 5.0
@@ -26,6 +25,9 @@ class Observer(Protocol):
 
     # Also, if there is such a method: begin(runs: Sequence[Run], keys: Sequence[str], share: Callable[[], float]) -> None.
     # These runs are trained side by side from now on; `share()` is how much of that is done, 0 to 1, whenever it is asked.
+    # And, with an executor: meet(workers: Sequence[Facts], count: int | None, name: str) -> None. These workers, of which there
+    # are `count` if that is known, train what is not at hand. credit(worker: Facts | None) -> None. The run that is told of
+    # next was trained by this one, or by one like this process; see `bthcheck.training.remote.facts`.
 
     def finish(self, run: Run, key: str, trained: bool, seconds: float) -> None:
         """A run is at hand: `trained` just now in `seconds`, or read from the cache."""
@@ -114,7 +116,7 @@ def obtain(
         elif pending:
             if now - told > _SAY_SECONDS + (told - progress) / 2:
                 told = now
-                observer.wait(_waiting(runs[pending[0][0]], keys[pending[0][0]], cache, sum(map(len, pending)), now - progress))
+                observer.wait(waiting(runs[pending[0][0]], keys[pending[0][0]], cache, sum(map(len, pending)), now - progress))
             time.sleep(_POLL_SECONDS)
     return [results[index] for index in range(len(runs))]
 
@@ -124,7 +126,8 @@ def about(run: Run, description: dict[str, Any]) -> dict[str, Any]:
     return {"experiment": run.experiment.name, "vary": run.experiment.vary, "level": run.level, "description": description}
 
 
-def _waiting(run: Run, key: str, cache: RunCache | None, count: int, seconds: float) -> str:
+def waiting(run: Run, key: str, cache: RunCache | None, count: int, seconds: float) -> str:
+    """Return a sentence on a run, and `count - 1` more, that another process has been training for `seconds`."""
     more = f" and {count - 1} more" if count > 1 else ""
     where = f"; its lock is {cache.folder / key}.lock" if cache is not None else ""
     since = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds))

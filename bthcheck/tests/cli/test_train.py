@@ -16,6 +16,7 @@ import xarray as xr
 
 from bthcheck.cli.train import _name
 from bthcheck.tests.report.test_report import CHROMIUM, REQUIRED, browse
+from bthcheck.training.stored import load
 
 TINY = ("--samples", 6, "--test", 3, "--epochs", 3, "--engine", "reference", "--mlp", "10-10-4-1")
 LEVELS = ("--frequency", 0.5, 1, "--repeats", 2)
@@ -147,6 +148,10 @@ def test_a_file_that_is_not_there_is_refused(said):
         (("--device", "cuda:77"), 2, "device 'cuda:77' is not available"),
         (("--dataset", "svhn"), 2, "'svhn' is not one of 'sinusoids', 'cifar10', 'mnist'"),
         (("--seeds", f"0,{2**31}"), 2, f"--seeds must be at most {2**31 - 1}, got {2**31}"),
+        (("--dask", "local:0"), 2, "--dask local:N needs a whole number of processes from 1 to"),
+        (("--dask", "nowhere"), 2, "--dask must be the address of a Dask scheduler"),
+        (("--dask", "tcp://127.0.0.1:1"), 2, "--dask: no Dask scheduler answers at tcp://127.0.0.1:1"),
+        (("--dask", "local:1", "--threads", 1), 2, "--threads are of this process, which trains nothing with --dask"),
         (("--cnn", "--samples", 2000, "--data-root", "none"), 1, "data_batch_1 is missing; fetch it with"),
     ],
 )  # fmt: skip
@@ -202,6 +207,43 @@ def test_a_folder_is_named_after_the_flags(bth):
     names = {_name(values, False, SINUSOIDS.replace(levels=values["frequency"])) for values in (many, other)}
     assert len(names) == 2
     assert max(map(len, names)) < 120
+
+
+# -------------------------------------------------------------------------------------------------------- Dask
+
+
+def test_dask_trains_the_same(bth):
+    pytest.importorskip("distributed")
+    here = bth("train", *TINY, "--output", "here", "--no-cache")
+    there = bth("train", *TINY, "--output", "there", "--dask", "local:1")
+    assert (here.code, there.code) == (0, 0), there.text
+    one, other = (load(bth.folder / name / "results.nc") for name in ("here", "there"))
+    assert one.identical(other)
+    again = bth("train", *TINY, "--output", "there", "--dask", "tcp://127.0.0.1:1")
+    assert again.code == 2  # who is named has to be there, also where nothing is left to train
+
+
+def test_what_fails_on_the_workers_is_a_sentence(said, monkeypatch):
+    from bthcheck.training import clusters, engines
+    from bthcheck.training.dispatch import Failed
+
+    def fails(experiment, **_):
+        raise Failed("one failed twice on Dask: MemoryError; 3 of 6 runs are kept in x")
+
+    class Connected:
+        client = None
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(engines, "run", fails)
+    monkeypatch.setattr(clusters, "connect", lambda *_: Connected())
+    assert said("train", *TINY, "--dask", "local:1") == (
+        1, "Error: one failed twice on Dask: MemoryError; 3 of 6 runs are kept in x\n"
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------ Ctrl-C

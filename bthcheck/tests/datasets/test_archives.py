@@ -1,6 +1,10 @@
 """Images of one's own: archives of arrays, and folders of pictures that are packed into one."""
 
 import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +170,64 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(ValueError, match=r"the images .*folder\.npz cannot be read: Is a directory"):
         CorruptedImages(source=tmp_path / "folder.npz")
+
+
+def altered_zip(content, offsets, change):
+    """Return an archive with a byte of every header of an entry changed; offsets in the local and in the central header."""
+    content = bytearray(content)
+    for mark, offset in zip((b"PK\x03\x04", b"PK\x01\x02"), offsets, strict=True):
+        start = -1
+        while (start := content.find(mark, start + 1)) >= 0:
+            content[start + offset] = change(content[start + offset])
+    return bytes(content)
+
+
+def entries(**texts):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in ("train_images", "train_labels", "test_images", "test_labels"):
+            archive.writestr(*texts.get(name, (f"{name}.npy", b"")))
+    return file.getvalue()
+
+
+def header(shape):
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+BROKEN = {
+    "cut short": lambda whole: whole[: len(whole) // 2],
+    "its end cut off": lambda whole: whole[:-10],
+    "a byte changed": lambda whole: whole[:200] + bytes([whole[200] ^ 255]) + whole[201:],
+    "one array": lambda _: header("(3,)") + b"abc",
+    "a compression that there is not": lambda whole: altered_zip(whole, (8, 10), lambda _: 99),
+    "encrypted": lambda whole: altered_zip(whole, (6, 8), lambda flags: flags | 1),
+    "entries that are no arrays": lambda _: entries(train_images=("train_images", b"raw"), train_labels=("train_labels", b"")),
+    "more than there is memory for": lambda _: entries(train_images=("train_images.npy", header(f"({10**15},)"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_damaged_archive_is_a_sentence(how, archive, tmp_path):
+    whole = Path(archive()).read_bytes()
+    (tmp_path / "broken.npz").write_bytes(BROKEN[how](whole))
+    with pytest.raises(ValueError, match=r"^the images \S+broken\.npz are no archive of plain arrays: \S") as error:
+        CorruptedImages(source=str(tmp_path / "broken.npz"), **SMALL)
+    assert "\n" not in str(error.value)
+    assert "pickle" not in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(ValueError, match=r"the images \S+pipe\.npz cannot be read: it is no file"):
+        CorruptedImages(source=str(tmp_path / "pipe.npz"), **SMALL)
+
+
+def test_of_many_classes_the_first_are_named(archive):
+    path = archive(classes=np.array([f"class {number}" for number in range(256)]))
+    with pytest.raises(ValueError, match=r"'class 10', 'class 11' and 244 more for"):
+        CorruptedImages(source=path, **SMALL)
 
 
 def test_a_file_takes_the_place_of_the_full_cifar10(archive):

@@ -256,3 +256,47 @@ def test_a_simulated_session_is_foretold(workers, cached, seed):
     for tenth in range(1, 10):
         now = end * tenth / 10
         assert story.left(now) == pytest.approx(end - now, rel=1 / 3, abs=5), tenth
+
+
+# ------------------------------------------------------------------------------------------ workers of an executor
+
+
+def test_the_time_left_counts_the_workers_whoever_sent_them_their_runs(story):
+    """Two processes send runs to the same two workers; each says of two that they are in training."""
+    for name in "ab":
+        story.start(0, name, total=12)
+        story.say(0, "workers", experiment=name, count=2, name="Dask at tcp://x:1", workers=[])
+        for number in range(2):
+            story.train(0, f"{name}{number}", experiment=name)
+            story.run(10, f"{name}{number}", 10.0, experiment=name)
+            story.train(10, f"{name}{number + 2}", experiment=name)
+    found = estimate(story.until(10), 10)
+    assert found.workers == 2
+    assert found.seconds == pytest.approx((24 - 4) * 10 / 2)
+
+
+def test_the_number_of_workers_is_the_last_that_is_known(story):
+    story.start(0, total=100)
+    story.say(0, "workers", experiment="e", count=2, name="x", workers=[])
+    story.say(5, "workers", experiment="e", count=8, name="x", workers=[])
+    story.say(6, "workers", experiment="e", count=None, name="x", workers=[])
+    assert estimate(story.until(4), 4).workers == 2
+    assert estimate(story.events, 7).workers == 8
+
+
+@pytest.mark.parametrize("workers", [1, 3, 16])
+def test_runs_on_workers_that_tell_no_share_are_foretold(story, workers):
+    """Simulated: 40 runs of 20 s each; whoever sends them hears of a run when it begins and when it is done."""
+    story.start(0, total=40)
+    story.say(0, "workers", experiment="e", count=workers, name="x", workers=[])
+    free, ends = [0.0] * workers, []
+    for number in range(40):
+        begin = min(free)
+        free[free.index(begin)] = begin + 20
+        story.train(begin, f"k{number}")
+        story.share(begin + 3, f"k{number}", 0.0)  # which says no more than that it is alive
+        story.run(begin + 20, f"k{number}", 20.0)
+        ends.append(begin + 20)
+    for now in (21.0, 25.0, max(ends) / 2 + 11):
+        if now < max(ends):
+            assert story.left(now) == pytest.approx(max(ends) - now, abs=20)

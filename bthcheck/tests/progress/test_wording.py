@@ -16,6 +16,15 @@ def test_one_experiment_is_named():
     assert line(Estimate(ONE.experiments, None), NAMES) == "training sinusoids: 12 of 40 runs (31 %)"
 
 
+def test_workers_are_counted():
+    one = Standing("e", 12, 40, 1, 0.31)
+    assert line(Estimate((one,), 240.0, 8), {"e": "sinusoids"}).startswith(
+        "training sinusoids on 8 workers: 12 of 40 runs (31 %)"
+    )
+    assert line(Estimate((one,), None, 1), {"e": "sinusoids"}) == "training sinusoids on 1 worker: 12 of 40 runs (31 %)"
+    assert "experiments on 8 workers: " in line(Estimate((one, one), 240.0, 8), {"e": "sinusoids"})
+
+
 def test_several_are_counted_and_named_at_the_end():
     assert line(TWO, NAMES) == (
         "training 2 experiments: 12 of 50 runs (25 %), about 67 min left: sinusoids 12 of 40, MNIST architectures 0 of 10"

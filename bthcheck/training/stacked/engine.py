@@ -49,8 +49,11 @@ def unsupported(run: Run) -> str | None:
 
 
 @neutral()
-def shard_size(runs: Sequence[Run], device: str) -> int:
-    """Return how many of `runs`, which are alike, fit into memory side by side; see `bthcheck.training.memory.room`."""
+def shard_size(runs: Sequence[Run], device: str, memory: int | None = None) -> int:
+    """Return how many of `runs`, which are alike, fit into memory side by side.
+
+    `memory` is in bytes; `bthcheck.training.memory.room` of this machine if None.
+    """
     run = runs[0]
     setting = run.setting
     training, task = setting.training, setting.sizes
@@ -70,7 +73,7 @@ def shard_size(runs: Sequence[Run], device: str) -> int:
         common += points
     else:
         each += points
-    return max(1, (room(device) - common) // each)
+    return max(1, ((room(device) if memory is None else memory) - common) // each)
 
 
 @neutral()
