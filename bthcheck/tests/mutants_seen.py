@@ -19,8 +19,8 @@ MUTANTS_OF_WHAT_IS_SEEN = [
     ),
     Mutant(
         "time left", "the lane that has most left", ESTIMATE,
-        "seconds = max((queued + sum(left)) / _lanes(lanes, now), max(left, default=0.0))",
-        "seconds = (queued + sum(left)) / _lanes(lanes, now)",
+        "seconds = max((queued + sum(left)) / side_by_side, max(left, default=0.0))",
+        "seconds = (queued + sum(left)) / side_by_side",
         (f"{TIMES}::test_the_longest_lane_is_waited_for",),
     ),
     Mutant(
