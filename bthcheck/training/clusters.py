@@ -118,10 +118,11 @@ def connect(name: str, text: str, seconds: float = CONNECT_SECONDS) -> Cluster:
     cluster = None
     try:
         if processes is not None:
-            # No limit of memory, because threads of this process have none; on loopback, and without a page to look at.
+            # No limit of memory, because threads of this process have none. On loopback, the page to look at too, at any port.
             cluster = LocalCluster(
                 n_workers=processes, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
-                dashboard_address=None, worker_dashboard_address=None, silence_logs=logging.CRITICAL, preload=[__name__],
+                dashboard_address="127.0.0.1:0", worker_dashboard_address=None, silence_logs=logging.CRITICAL,
+                preload=[__name__],
             )  # fmt: skip
         client = _in_time(lambda: Client(cluster or text, timeout=seconds, set_as_default=False), seconds)
         return Cluster(client, cluster)

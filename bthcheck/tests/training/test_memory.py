@@ -141,5 +141,13 @@ def test_an_upper_bound_on_what_a_pass_holds():
 
 def test_shards_of_a_gpu_hold_what_fits(monkeypatch):
     runs = runs_of("paper, minibatches", seeds=range(5))
-    monkeypatch.setattr(stacked, "shard_size", lambda alike, device: 4 if len(alike) == 10 else pytest.fail(str(alike)))
+    asked = []
+
+    def size(alike, device, memory):
+        asked.append(memory)
+        return 4 if len(alike) == 10 else pytest.fail(str(alike))
+
+    monkeypatch.setattr(stacked, "shard_size", size)
     assert engines._shards(stacked, runs, "cuda") == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert engines._shards(stacked, runs, "cuda", 5, 10**9) == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]  # one a worker
+    assert asked == [None, 10**9]
