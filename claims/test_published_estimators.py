@@ -68,8 +68,8 @@ def numbers(values):
     scope="the same runs; sinusoids in the 10 epochs after training and the first 10, corrupted CIFAR and MNIST as printed and"
     " with half the loss, minibatches in their first 10 epochs, regions of one network",
 )
-def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mnist_architectures, train, evidence):
-    steps = published.next_steps(sinusoids, EPOCHS)
+def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mnist_architectures, train, evidence, kept):
+    steps = kept(published.next_steps, sinusoids, EPOCHS)
     defined, lagged = steps.phi.mean("step"), published.lagged(steps).mean("step")
     everyone = steps.sizes["seed"]
     average = defined.mean("seed")
@@ -78,7 +78,7 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
     twice, once = published.last_twice(steps), steps.phi.sum("step")
     variances = published.variance_after(steps)
     variance = variances.mean("epoch")
-    shifted, distance = published.distance_from_first_step(sinusoids), sinusoids.distance_to_init.isel(epoch=-1)
+    shifted, distance = kept(published.distance_from_first_step, sinusoids), sinusoids.distance_to_init.isel(epoch=-1)
     errors = published.absolute_error(beginning(train, SINUSOIDS, EPOCHS))
     running = published.running_mean(errors)
 
@@ -86,11 +86,11 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
     total, reciprocal = (corrupted_cifar[name].sum("epoch") for name in ("trajectory_length", "published_length"))
     total_as_run, reciprocal_as_run = (as_run[name].sum("epoch") for name in ("trajectory_length", "published_length"))
     cnn = beginning_of_the_cnn(train, corrupted_cifar)
-    batches = [published.first_of_batch(run, EPOCHS * run.setting.window_steps) for run in minibatches(sinusoids)]
+    batches = kept(in_minibatches, sinusoids.seed.values[:3].tolist())
     first, mean = (np.array([one[name].mean() for one in batches]) for name in ("first", "phi"))
     windows = mnist_architectures.trajectory_length.sum("epoch")
     recorded = published.recorded(mnist_architectures).trajectory_length.sum("epoch")
-    found, grid, points = region_maps(train(REGIONS))
+    found, grid, points = kept(region_maps, train(REGIONS))
     solved = found.isel(region=np.flatnonzero(found.counted > 0))
 
     ordered = (  # those that seeds can tell the order of: estimate, definition, levels and the claim they are for
@@ -262,14 +262,15 @@ def beginning_of_the_cnn(train, cifar):
     }
 
 
-def minibatches(sinusoids, seeds=3):
-    """Runs in batches of 16 and of 32 with the first seeds."""
-    return [
+def in_minibatches(seeds):
+    """The steps of runs in batches of 16 and of 32."""
+    runs = [
         Run(BATCH_SIZE.replace(batch_size=size, epochs=EPOCHS), level, seed)
         for size in (16, 32)
         for level in BATCH_SIZE.levels
-        for seed in sinusoids.seed.values[:seeds].tolist()
+        for seed in seeds
     ]
+    return [published.first_of_batch(run, EPOCHS * run.setting.window_steps) for run in runs]
 
 
 def labels_of(cifar):

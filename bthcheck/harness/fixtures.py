@@ -10,7 +10,7 @@ import pytest
 from bthcheck.checks import readable_folder
 from bthcheck.choices import cuda_count, share_of_devices
 from bthcheck.harness.options import option
-from bthcheck.harness.session import RunLog
+from bthcheck.harness.session import ResultLog, RunLog
 from bthcheck.harness.settings import worker_number
 from bthcheck.harness.stash import EVIDENCE, SETTINGS, TRAINED, claim_of
 from bthcheck.report.experiments import without_folders
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bthcheck.experiments import Experiment
     from bthcheck.harness.claims import Evidence
+    from bthcheck.training.kept import Keeper
 
 _EXAMPLES = {"quick": 100, "laptop": 150, "paper": 4000}
 _NETWORKS = {"quick": 2, "laptop": 3, "paper": 10}
@@ -90,6 +91,24 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
         return dataset
 
     return train_experiment
+
+
+@pytest.fixture(scope="session")
+def kept(pytestconfig: pytest.Config) -> "Keeper":
+    """A function that calls another whose result is kept beside the runs: ``kept(function, *arguments)``.
+
+    See `bthcheck.training.kept.Keeper` for what a function may be given and return. With ``--no-cache`` results are kept for the
+    session alone.
+    """
+    from bthcheck.training.cache import RunCache
+    from bthcheck.training.kept import Keeper
+
+    settings = pytestconfig.stash[SETTINGS]
+    try:
+        cache = RunCache(settings.cache)
+    except ValueError as error:
+        pytest.fail(str(error), pytrace=False)
+    return Keeper(cache, ResultLog(settings.channel))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+_ASIDE = ("__main__.py", "benchmark", "cli", "harness", "pytest_plugin.py", "report", "tests")  # these only call and show
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -56,6 +57,17 @@ def sources(module: str, package: Path = PACKAGE) -> list[Path]:
 def digest(module: str) -> str | None:
     """Return a digest of the text of `sources`; None if it is no more what this process has imported, as after a pull."""
     paths = sources(module)
+    total = text_digest(paths, PACKAGE)
+    with contextlib.suppress(OSError):
+        if all(_stamp(path) == _IMPORTED.get(path) for path in paths):
+            return total
+    return None
+
+
+@functools.cache
+def package_digest() -> str | None:
+    """Return a digest of all code of the package that a number can come from; None if it is no more what was imported."""
+    paths = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in _ASIDE)
     total = text_digest(paths, PACKAGE)
     with contextlib.suppress(OSError):
         if all(_stamp(path) == _IMPORTED.get(path) for path in paths):
