@@ -1,5 +1,7 @@
 """X5 and X6: the chains of inequalities behind Corollaries 2 and 3, along real training."""
 
+from functools import partial
+
 import numpy as np
 
 import bthcheck
@@ -44,7 +46,8 @@ def test_bias_variance_chain(evidence, kept):
             if name == "= I":
                 ratios[f"m = {biases}"] = variance / lower
     evidence.figure(
-        figures.looseness(ratios, xlabel="variance / (Σ(αελ/σ₁)²/4m)"), "How loose Corollary 2's chain is where W₁ = I."
+        partial(figures.looseness, ratios, xlabel="variance / (Σ(αελ/σ₁)²/4m)"),
+        "How loose Corollary 2's chain is where W₁ = I.",
     )
 
 
@@ -74,6 +77,8 @@ def test_distance_chain(sinusoids, evidence, kept):
         quantity="distance ≤ Σαε‖g‖ after every epoch of the sinusoid experiment",
     )
     ratios["sinusoids, at the end"] = (path / distance).isel(epoch=-1).values.ravel()
-    evidence.figure(figures.looseness(ratios, xlabel="Σαε‖g‖ / distance"), "How loose Corollary 3 is: biases wander back.")
+    evidence.figure(
+        partial(figures.looseness, ratios, xlabel="Σαε‖g‖ / distance"), "How loose Corollary 3 is: biases wander back."
+    )
     loose = np.quantile(ratios["sinusoids, at the end"], [0.05, 0.95])
     evidence.note(f"At the end of the sinusoid experiment the path is {loose[0]:.0f} to {loose[1]:.0f} times the distance.")

@@ -6,6 +6,7 @@ The same epoch at the rate of the training is shown beside it. Its o(1) terms ar
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -108,6 +109,11 @@ def of_clusters(runs):
     return moving, found
 
 
+def by_neurons(k):
+    """How the factor grows by which λ exceeds λ_steady, if single neurons are counted."""
+    return np.sqrt(k) / (2 * np.log(k + 1))
+
+
 @claim(
     "X9-condition",
     kind="exact",
@@ -133,7 +139,7 @@ def test_every_combination_of_neurons_is_on_at_some_training_point(train, eviden
     task, frame = DROPOUT.task, DROPOUT.task.plane(stream(first, "data"))
     points = Run(DROPOUT, FREQUENCY, first).data().x_train @ frame / task.scale**2
     evidence.figure(
-        figures.condition(grid_of_first, held_of_first, points.numpy()),
+        partial(figures.condition, grid_of_first, held_of_first, points.numpy()),
         f"Seed {first} after {epochs} epochs: λ, and where some combination of neurons is on that is on at no training point.",
     )
 
@@ -183,7 +189,8 @@ def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evide
         results,
     )
     evidence.figure(
-        figures.looseness(ratios, xlabel="bound / largest λ on the grid"), "How loose λ_steady is, a curve over networks."
+        partial(figures.looseness, ratios, xlabel="bound / largest λ on the grid"),
+        "How loose λ_steady is, a curve over networks.",
     )
     for epochs, shares in certain.items():
         evidence.note(
@@ -220,8 +227,10 @@ def test_the_constant_counts_neurons_where_it_must_count_combinations(evidence, 
             evidence.at_most(still, 1e-4, 0, quantity=f"γ, with no pattern changed, k = {k}")
     evidence.at_most(ratios[400], ratios[2500], 0, quantity="λ / λ_steady grows from k = 400 to 2500")
     evidence.figure(
-        figures.growth({"measured": ratios}, {"√k / (2 log(k + 1))": lambda k: np.sqrt(k) / (2 * np.log(k + 1))}, xlabel="k",
-                        ylabel="λ / λ_steady", level=1.0),
+        partial(
+            figures.growth, {"measured": ratios}, {"√k / (2 log(k + 1))": by_neurons}, xlabel="k", ylabel="λ / λ_steady",
+            level=1.0,
+        ),
         "How far λ exceeds λ_steady, against the width k of the first layer; above the dotted line Theorem 3 is violated.",
     )  # fmt: skip
 
@@ -283,7 +292,7 @@ def test_the_bound_says_something_of_two_clusters(train, evidence, kept):
     evidence.at_most(bounds, np.nextafter(1.0, 0.0), 0, quantity="the bound is below 1")
     evidence.rarely(int((gaps > bounds + ACCURACY).sum()), len(gaps), DELTA, quantity="generalisation errors beyond the bound")
     evidence.figure(
-        figures.looseness({"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
+        partial(figures.looseness, {"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
         "Where r(X) is at least the radius of a cluster, two balls cover the data, and 100 points are enough.",
     )
     evidence.note(
@@ -310,8 +319,13 @@ def test_growth_with_depth(train, evidence, kept):
         }
         curves = {"product of norms": medians["product"], "largest λ": medians["steepest"]}
         evidence.figure(
-            figures.growth(
-                {"λ_steady": medians["steady"], **curves}, {}, xlabel=name, ylabel="median over seeds", linear=one is depth
+            partial(
+                figures.growth,
+                {"λ_steady": medians["steady"], **curves},
+                {},
+                xlabel=name,
+                ylabel="median over seeds",
+                linear=one is depth,
             ),
             f"Both bounds and the largest λ on the grid, by {name}.",
         )
@@ -320,7 +334,7 @@ def test_growth_with_depth(train, evidence, kept):
             label: {size: value / curve[min(curve)] for size, value in curve.items()} for label, curve in curves.items()
         }
         evidence.figure(
-            figures.growth(relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
+            partial(figures.growth, relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
             f"How much they grow with the number of {name}, the first of λ_steady's factors alone.",
         )
     share = [float((one.steady / one.product > 1).mean()) for one in (depth, width)]

@@ -4,6 +4,8 @@
 construction, which tests this code and not the paper; networks with trained first layers of any shape are what can fail.
 """
 
+from functools import partial
+
 import numpy as np
 
 import bthcheck
@@ -83,7 +85,7 @@ def test_lipschitz_is_at_most_sigma_1_phi(evidence, kept, max_examples):
         steep = trace.lipschitz.values > 0
         ratios[f"W₁ {name}"] = bound[steep] / trace.lipschitz.values[steep]
     evidence.figure(
-        figures.looseness(ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
+        partial(figures.looseness, ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
     )
 
 
@@ -148,7 +150,7 @@ def test_product_of_norms(sinusoids, evidence, kept, max_examples):
     levels = zip(final.frequency.values, bounds / final.values, strict=True)
     ratios = {f"frequency {level:g}": ratio for level, ratio in levels}
     evidence.figure(
-        figures.looseness(ratios, xlabel="Π‖W_l‖ / largest λ over X"),
+        partial(figures.looseness, ratios, xlabel="Π‖W_l‖ / largest λ over X"),
         "How loose the product bound is in the trained networks, a curve over seeds for each frequency.",
     )
     evidence.note(

@@ -4,6 +4,8 @@ At fixed weights the bound is exact, because ∇f is linear in the Kronecker act
 of the slopes it needs Assumption 1, which is measured along the epoch that follows a training, at several learning rates.
 """
 
+from functools import partial
+
 import hypothesis
 import numpy as np
 import xarray as xr
@@ -120,12 +122,12 @@ def test_slopes_between_training_points(train, evidence, kept, max_examples, max
     target = xr.DataArray(REGIONS.task.target(uv), dims=("u", "v"))
     points = Run(REGIONS, FREQUENCY, seed).data().x_train @ plane_of(seed) / REGIONS.task.scale**2
     evidence.figure(
-        figures.maps(first, target, points.numpy()),
+        partial(figures.maps, first, target, points.numpy()),
         f"Seed {seed} after {epochs} epochs: {first.sizes['region']} regions on the grid. Where a region holds a training point"
         " one pattern is combined and the bound is λ.",
     )
     evidence.figure(
-        figures.looseness(ratios, xlabel="bound / λ"),
+        partial(figures.looseness, ratios, xlabel="bound / λ"),
         "How loose the bounds are in regions without a training point that have one.",
     )
 
@@ -183,7 +185,7 @@ def test_phi_for_slopes(train, evidence, kept, max_networks):
         " since its visit."
     )
     evidence.figure(
-        figures.stability(changed, gamma),
+        partial(figures.stability, changed, gamma),
         f"Assumption 1 along the epoch after {runs.sizes['epoch']}, seeds {', '.join(map(str, seeds))}, with their median.",
     )
 

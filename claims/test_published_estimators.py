@@ -5,6 +5,7 @@ The step-by-step rows of the sinusoids are measured on the 10 epochs that follow
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -188,7 +189,8 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
     maps_with_u_and_v_exchanged(evidence, grid, points)
     as_they_draw(evidence, sinusoids, steps, corrupted_cifar, as_run)
     evidence.figure(
-        figures.compared(
+        partial(
+            figures.compared,
             {"as defined": defined, "ε of the step before": lagged, f"averaged over {everyone} seeds": averaged,
              "both": combined},
             "frequency", ylabel="mean φ after training",
@@ -196,7 +198,7 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
         "Sinusoids: φ four ways. Lines are medians, points seeds.",
     )  # fmt: skip
     evidence.figure(
-        figures.compared({"as defined": total, "reciprocal ε": reciprocal}, "corruption", ylabel="total φ"),
+        partial(figures.compared, {"as defined": total, "reciprocal ε": reciprocal}, "corruption", ylabel="total φ"),
         "Corrupted CIFAR: φ as defined, and with the reciprocal of the cross-entropy's slope.",
     )
 
@@ -339,7 +341,8 @@ def maps_with_u_and_v_exchanged(evidence, grid, points):
         " the map looks right."
     )
     evidence.figure(
-        figures.surfaces(
+        partial(
+            figures.surfaces,
             {
                 "f": grid.output,
                 "f, u and v exchanged": published.exchanged(grid.output),
@@ -356,25 +359,29 @@ def as_they_draw(evidence, sinusoids, steps, cifar, cifar_as_run):
     """The authors' kinds of figure, for who compares by eye."""
     phi = sinusoids.trajectory_length.cumsum("epoch")
     evidence.figure(
-        figures.means(phi, "frequency", ylabel="running total of φ"),
+        partial(figures.means, phi, "frequency", ylabel="running total of φ"),
         "Running total of φ by epoch (compare Fig. 1b): mean ± standard deviation over seeds; dotted, our medians.",
     )
     evidence.figure(
-        figures.means(sinusoids.train_loss, "frequency", ylabel="training loss"),
+        partial(figures.means, sinusoids.train_loss, "frequency", ylabel="training loss"),
         "Training loss on linear axes (compare Fig. 1a): mean ± standard deviation over seeds; dotted, our medians.",
     )
     for runs, name in ((cifar, "as printed"), (cifar_as_run, "as run, with half the loss")):
         evidence.figure(
-            figures.means(runs.trajectory_length.cumsum("epoch") / runs.steps_per_epoch, "corruption", ylabel="Σφ an image"),
+            partial(
+                figures.means, runs.trajectory_length.cumsum("epoch") / runs.steps_per_epoch, "corruption", ylabel="Σφ an image"
+            ),
             f"Corrupted CIFAR {name}: running total of φ by epoch, mean ± standard deviation; dotted, our medians.",
         )
     seed = steps.seed.values[0]
     evidence.figure(
-        figures.smoothed(published.combined(steps, steps.sizes["seed"]), "frequency", ylabel="‖mean Δb₁‖ / (α mean ε)"),
+        partial(
+            figures.smoothed, published.combined(steps, steps.sizes["seed"]), "frequency", ylabel="‖mean Δb₁‖ / (α mean ε)"
+        ),
         "The MLP's trajectory after training as in the figure, lag and averages first: raw, and an exponential average of"
         " weight 0.95.",
     )
     evidence.figure(
-        figures.smoothed(steps.lipschitz_after.isel(seed=0), "frequency", ylabel="λ after the step"),
+        partial(figures.smoothed, steps.lipschitz_after.isel(seed=0), "frequency", ylabel="λ after the step"),
         f"λ of single steps after training, seed {seed}: raw, and an exponential average of weight 0.95.",
     )

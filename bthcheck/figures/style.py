@@ -1,7 +1,7 @@
 """How all figures are drawn, and what they have in common: size, legend, the number of points of a curve, the file."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,16 +32,36 @@ _POINTS = 160  # drawn of each curve; more is only weight in the report
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, the same bytes for the same figure, whole or not at all: as PNG if `path` ends so, else as SVG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".png":
+        write(_svg(figure), path)
+        return
     with style():
-        if path.suffix == ".png":
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format="png", dpi=200, metadata={"Software": None})
-            write_whole(path, drawn.getvalue())
-        else:
-            text = io.StringIO()
-            figure.savefig(text, format="svg", metadata={"Date": None})
-            write_whole(path, visible(text.getvalue(), keep="\n\t"))  # Matplotlib puts every label into a comment, as it is
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=200, metadata={"Software": None})
+    write(drawn.getvalue(), path)
+
+
+def write(content: bytes, path: Path) -> None:
+    """Write what is in a file of a figure, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content)
+
+
+def drawn(draw: Callable[..., Figure], *arguments: Any, **options: Any) -> tuple[np.ndarray, float]:
+    """Return the figure that a function draws as the bytes of an SVG file, and its width in inches.
+
+    It is the same for the same arguments, so that it may be kept.
+    """
+    figure = draw(*arguments, **options)
+    return np.frombuffer(_svg(figure), np.uint8), float(figure.get_figwidth())
+
+
+def _svg(figure: Figure) -> bytes:
+    text = io.StringIO()
+    with style():
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    # Matplotlib puts every label into a comment, as it is.
+    return visible(text.getvalue(), keep="\n\t").encode("utf-8", "backslashreplace")
 
 
 def literal(text: str) -> str:

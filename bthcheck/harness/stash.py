@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from bthcheck.harness.claims import Claim, Evidence
     from bthcheck.harness.settings import Settings
     from bthcheck.harness.trained import Trained
+    from bthcheck.training.kept import Keeper
 
 SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 EVIDENCE: "pytest.StashKey[Evidence]" = pytest.StashKey()
 TRAINED: "pytest.StashKey[Trained]" = pytest.StashKey()
+KEEPER: "pytest.StashKey[Keeper]" = pytest.StashKey()
 RECORD: "pytest.StashKey[str]" = pytest.StashKey()
 
 

@@ -20,7 +20,7 @@ from bthcheck.training import code
 
 LARGEST_HEADER = 2**20  # bytes; some 3000 are written
 _LIBRARIES = ("numpy", "torch", "numba")
-RESULT_LIBRARIES = (*_LIBRARIES, "scipy", "xarray", "hypothesis")
+RESULT_LIBRARIES = (*_LIBRARIES, "scipy", "xarray", "hypothesis", "matplotlib")
 """What results that are kept depend on: they are computed, not only trained."""
 _SUFFIX, KEPT = ".safetensors", ".kept"
 
