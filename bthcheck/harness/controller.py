@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from bthcheck.files import sweep
 from bthcheck.harness import paper
 from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.monitor import ProgressMonitor
+from bthcheck.harness.options import option
 from bthcheck.harness.results import Results
 from bthcheck.harness.screen import Screen, screen_of
 from bthcheck.harness.session import usage
@@ -47,6 +49,7 @@ class Controller(Worker):
         self.monitor = ProgressMonitor(settings.channel)
         self.screen: Screen | None = None
         self._prepared = False
+        self._weights: dict[str, int] = {}
         self.state = RUNNING
         self._quiet_until = 0.0
         self._made: list[Path] = []
@@ -81,6 +84,16 @@ class Controller(Worker):
         if settings.data is not None:
             shared["data"] = settings.data
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Hand out claims as `bthcheck.harness.schedule` says, unless another way was asked for."""
+        if config.getvalue("dist") != "load":
+            return None
+        from bthcheck.harness.schedule import LongestFirst
+
+        on_gpus = option(config, "device").startswith("cuda")
+        return LongestFirst(config, log, lambda: self._weights, sys.maxsize if on_gpus else available_threads())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
@@ -285,6 +298,7 @@ class Controller(Worker):
     def _hear_of_claims(self) -> None:
         for event in self.settings.channel.events("collected"):
             self.results.claims.update(event["claims"])
+            self._weights.update(event["weights"])
 
     @contextlib.contextmanager
     def _or_say(self, consequence: str) -> Iterator[None]:
