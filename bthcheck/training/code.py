@@ -64,10 +64,15 @@ def digest(module: str) -> str | None:
     return None
 
 
+def package_files() -> list[Path]:
+    """Return the files of the package that a number can come from, sorted."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in _ASIDE)
+
+
 @functools.cache
 def package_digest() -> str | None:
-    """Return a digest of all code of the package that a number can come from; None if it is no more what was imported."""
-    paths = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in _ASIDE)
+    """Return a digest of the text of `package_files`; None if it is no more what was imported."""
+    paths = package_files()
     total = text_digest(paths, PACKAGE)
     with contextlib.suppress(OSError):
         if all(_stamp(path) == _IMPORTED.get(path) for path in paths):

@@ -20,6 +20,7 @@ import xarray as xr
 from bthcheck.networks import Network
 
 Code = type | FunctionType
+_PLAIN = (bool, int, float, str)
 _KINDS = "biufc"  # of arrays: truth values and numbers
 
 
@@ -41,13 +42,13 @@ def described(value: Any, code: set[Code]) -> Any:
     Unknown
         If it is something else.
     """
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or type(value) in (bool, int, str):
         return value
-    if isinstance(value, float):
+    if type(value) is float:
         return ["float", value.hex()]
-    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+    if type(value) in (list, tuple):
         return [type(value).__name__, [described(entry, code) for entry in value]]
-    if isinstance(value, Mapping) and type(value) is dict:
+    if type(value) is dict:
         return ["dict", [[described(key, code), described(entry, code)] for key, entry in value.items()]]
     if isinstance(value, (np.ndarray, np.generic)):
         return _array(np.asarray(value))
@@ -99,9 +100,9 @@ def encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     Unknown
         If there is something in it that is no number, text or array.
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or type(value) in _PLAIN:
         return value
-    if isinstance(value, (np.ndarray, np.generic)):
+    if isinstance(value, (np.ndarray, np.generic)):  # of which float64 is a float, too
         return {"array" if isinstance(value, np.ndarray) else "number": _put(np.asarray(value), arrays)}
     if isinstance(value, (xr.Dataset, xr.DataArray)):
         return _encoded_labelled(value, arrays)
@@ -128,7 +129,7 @@ def decoded(tree: Any, arrays: Mapping[str, np.ndarray], kind: Any = None) -> An
         If these are none that it makes.
     """
     if not isinstance(tree, dict):
-        if tree is None or isinstance(tree, (bool, int, float, str)):
+        if tree is None or type(tree) in _PLAIN:
             return tree
         raise ValueError("it holds something else than it says")
     if len(tree) != 1:
@@ -195,7 +196,7 @@ _NAMELESS = "__value__"
 
 def _text(attrs: Mapping[Any, Any]) -> str:
     for name, value in attrs.items():
-        if not (value is None or type(value) in (bool, int, float, str)):
+        if not (value is None or type(value) in _PLAIN):
             raise Unknown(f"its attribute {name} is a {type(value).__name__}, which its file cannot hold")
     return json.dumps(dict(attrs))
 
