@@ -47,8 +47,7 @@ def sources(module: str, package: Path = PACKAGE) -> list[Path]:
         if path is None:
             raise ValueError(f"{package.name} has no module {name}")
         found[name] = path
-        tree = ast.parse(path.read_text(encoding="utf-8"), path)
-        pending += [imported for imported in _imports(tree) if imported.partition(".")[0] == package.name]
+        pending += [imported for imported in _imported_by(path, _stamp(path)) if imported.partition(".")[0] == package.name]
         pending = [child for name in pending if (child := _module(name, package)) is not None]
     return sorted(found.values())
 
@@ -100,6 +99,13 @@ def _module(name: str, package: Path) -> str | None:
         return name
     parent = name.rpartition(".")[0]
     return parent if parent and _path(parent, package) is not None else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _imported_by(path: Path, stamp: tuple[int, int]) -> tuple[str, ...]:
+    """Return what a file imports; `stamp` is that of its text, which many modules have in common and need be read once."""
+    del stamp
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"), path)))
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
