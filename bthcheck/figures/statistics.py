@@ -1,15 +1,15 @@
 """Figures of statistics over levels and seeds: along training, as distributions, one against another."""
 
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bthcheck.figures.style import blank, legend, literal, style, thinned
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def curves(
@@ -19,7 +19,7 @@ def curves(
     ylabel: str | None = None,
     log: bool = True,
     windows: dict[str, tuple[float, float]] | None = None,
-) -> Figure:
+) -> "Figure":
     """Draw values against the epoch, a line a level: the median over seeds, in a band from the smallest to the largest.
 
     Parameters
@@ -50,7 +50,7 @@ def curves(
         return figure
 
 
-def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) -> Figure:
+def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) -> "Figure":
     """Draw mean ± standard deviation over seeds against the epoch on linear axes, and the median dotted, a colour a level.
 
     Parameters
@@ -74,7 +74,7 @@ def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) 
         return figure
 
 
-def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0.95, log: bool = True) -> Figure:
+def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0.95, log: bool = True) -> "Figure":
     """Draw single steps: the raw values faintly, and their exponential moving average, a colour a level.
 
     Parameters
@@ -97,13 +97,15 @@ def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0
         return figure
 
 
-def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log: bool = False) -> Figure:
+def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log: bool = False) -> "Figure":
     """Draw the distribution over seeds at each level, with the seeds as points joined by lines.
 
     Parameters
     ----------
     values : dimensions (`along`, "seed")
     """
+    from matplotlib.ticker import MaxNLocator
+
     with style():
         figure, axes = blank()
         table = values.transpose("seed", along).values
@@ -126,7 +128,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
         return figure
 
 
-def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> Figure:
+def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> "Figure":
     """Draw one quantity against another, a colour a level and a thin line a seed; both of dimensions (`along`, "seed")."""
     with style():
         figure, axes = blank()
@@ -141,13 +143,15 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
         return figure
 
 
-def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Figure:
+def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> "Figure":
     """Draw several measures of the same runs against the level: a line of medians each, and the seeds as points.
 
     Parameters
     ----------
     values : label → dimensions (`along`,) or (`along`, "seed"); what is not finite is left out
     """
+    import matplotlib
+
     with style():
         figure, axes = blank()
         positions = np.arange(next(iter(values.values())).sizes[along])
@@ -167,6 +171,8 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Fig
 
 def _colors(values: xr.DataArray, along: str) -> list[tuple[Any, Any]]:
     """Levels with colours that follow their order."""
+    import matplotlib
+
     palette = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.05, values.sizes[along]))
     return list(zip(values[along].values.tolist(), palette, strict=True))
 
