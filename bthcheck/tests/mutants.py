@@ -3,6 +3,7 @@
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
+from bthcheck.tests.mutants_kept import MUTANTS_OF_WHAT_IS_KEPT
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
@@ -372,4 +373,5 @@ MUTANTS = [
     *MUTANTS_OF_CHANGES,
     *MUTANTS_OF_FAULTS,
     *MUTANTS_OF_COMPARING,
+    *MUTANTS_OF_WHAT_IS_KEPT,
 ]  # fmt: skip
