@@ -44,9 +44,9 @@ MUTANTS_OF_WHAT_IS_KEPT = [
         (f"{KEPT}::test_what_is_read_is_what_was_computed",),
     ),
     Mutant(
-        "kept results", "a file's word for what to make", "training/contents.py",
-        'if tag != "fields" or names is None or set(content) != set(names):', "if names is None:",
-        (f"{KEPT}::test_a_type_is_the_annotation_s_and_never_the_file_s",),
+        "kept results", "type of a number that is read", "training/contents.py",
+        "return arrays[content][()]", "return arrays[content].item()",
+        (f"{KEPT}::test_what_is_read_is_what_was_computed",),
     ),
     Mutant(
         "kept results", "how many were read", "harness/session.py", "len(found - computed), len(computed))",

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from bthcheck.ambient import neutral
 from bthcheck.training import code, machine
 from bthcheck.training.cache import SCHEMA, Locked, RunCache, key_of
 from bthcheck.training.contents import Unknown, decoded, described, encoded, returned_by
@@ -95,7 +96,8 @@ class Keeper:
     ) -> Any:
         """Compute a result, and keep it where there is a description of what decides it."""
         start = time.perf_counter()
-        result = compute()
+        with neutral():  # a program's settings are in no key
+            result = compute()
         seconds = time.perf_counter() - start
         self._listener.finish(name, key, True, seconds)
         if description is not None and getattr(result, "lasting", True):

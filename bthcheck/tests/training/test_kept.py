@@ -133,7 +133,8 @@ def varied():
         (table,), (table.assign_attrs(units="2"),), (table.rename("z"),), (table.assign_coords(seed=[0, 2]),),
         (table.rename(seed="level"),), (table.to_dataset(),), (table.to_dataset().assign_attrs(level="seed"),),
         (SINUSOIDS,), (SINUSOIDS.replace(epochs=2),), (MLP((2, 2, 1)),), (MLP((2, 2, 1), "trained"),), (nested,),
-        (of_everything,), (np.float64(1),), (np.int8(1),), (np.zeros(2),), (np.zeros(2, int),), (np.array(["a", "b"]),), (np.array(["a", "c"]),),
+        (of_everything,), (np.float64(1),), (np.int8(1),), (np.zeros(2),), (np.zeros(2, int),),
+        (np.array(["a", "b"]),), (np.array(["a", "c"]),),
     ]  # fmt: skip
 
 
@@ -445,6 +446,23 @@ def test_a_full_disk_costs_no_result(tmp_path, monkeypatch):
     keep, _ = keeper(tmp_path)
     with pytest.warns(UserWarning, match="results computed from now on may not be kept in .*No space left"):
         assert len(keep(nested, 4).pair.one) == 4
+
+
+def in_the_state_it_finds():
+    return str(torch.zeros(1).dtype), torch.get_num_threads()
+
+
+def test_what_a_program_has_set_is_in_no_result(tmp_path):
+    """Nor is it in the key, under which others would read it."""
+    before, threads = torch.get_default_dtype(), torch.get_num_threads()
+    torch.set_default_dtype(torch.float64)
+    try:
+        keep, _ = keeper(tmp_path)
+        assert keep(in_the_state_it_finds) == ("torch.float32", 1)
+        assert torch.zeros(1).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(before)
+        torch.set_num_threads(threads)
 
 
 def test_a_description_is_of_the_content(tmp_path):
