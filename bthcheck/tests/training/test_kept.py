@@ -473,3 +473,20 @@ def test_a_description_is_of_the_content(tmp_path):
     with pytest.raises(Unknown):
         described([POINTS, object()], set())
     assert contents.returned_by(nested) is Nested
+
+
+FACES = ("bthcheck", "bthcheck.evidence")
+
+
+def test_no_code_that_is_followed_asks_a_face_for_what_it_hands_on():
+    """Reading imports ends at a package whose names live elsewhere, and the key would not know of that code."""
+    assert {
+        name for name in FACES if "handing_on" in (code.PACKAGE.parent / name.replace(".", "/") / "__init__.py").read_text()
+    }
+    found = {
+        (path.relative_to(code.PACKAGE).as_posix(), name)
+        for path in code.package_files()
+        for name in code._imported_by(path, code._stamp(path))
+        if name.rpartition(".")[0] in FACES and code._module(name, code.PACKAGE) in FACES
+    }
+    assert {name for _, name in found} <= {"bthcheck.__version__"}
