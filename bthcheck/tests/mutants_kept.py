@@ -3,7 +3,8 @@
 from bthcheck.tests.mutation import Mutant
 
 KEPT = "training/test_kept.py"
-ONE_KEY = f"{KEPT}::test_no_two_calls_have_one_key"
+KEYS = "training/test_kept_keys.py"
+ONE_KEY = f"{KEYS}::test_no_two_calls_have_one_key"
 SCHEDULE = "harness/test_schedule.py"
 
 MUTANTS_OF_WHAT_IS_KEPT = [
@@ -22,16 +23,16 @@ MUTANTS_OF_WHAT_IS_KEPT = [
     ),
     Mutant(
         "kept results", "code of one's own in the key", "training/kept.py", "texts.append(found.digest)", "texts.append(None)",
-        (f"{KEPT}::test_a_function_of_one_s_own_is_known_by_all_it_imports_and_the_whole_package",),
+        (f"{KEYS}::test_a_function_of_one_s_own_is_known_by_all_it_imports_and_the_whole_package",),
     ),
     Mutant(
         "kept results", "the package in the key of one's own", "training/kept.py", "code.package_digest()}", '"the same"}',
-        (f"{KEPT}::test_a_function_of_one_s_own_is_known_by_all_it_imports_and_the_whole_package",),
+        (f"{KEYS}::test_a_function_of_one_s_own_is_known_by_all_it_imports_and_the_whole_package",),
     ),
     Mutant(
         "kept results", "versions of libraries in the key", "training/kept.py",
         '"libraries": library_versions(RESULT_LIBRARIES),', "",
-        (f"{KEPT}::test_code_libraries_and_processor_are_in_the_key",),
+        (f"{KEYS}::test_code_libraries_and_processor_are_in_the_key",),
     ),
     Mutant(
         "kept results", "a counterexample is kept", "training/kept.py",
