@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("xdist")
 
 from bthcheck.harness.schedule import LongestFirst
+from bthcheck.harness.settings import at_once
 from bthcheck.harness.weights import FIXTURES, weight
 from bthcheck.tests.harness.samples import CLAIMS
 
@@ -120,6 +121,14 @@ def test_what_is_not_all_claims_is_left_to_xdist():
     began, _, _ = play(made, [1] * 16)
     assert sorted(began) == list(range(16))
     assert not scheduler({}, 1, collected=[]).pending
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "runs"), [(1, 1, 1), (1, 8, 8), (4, 8, 2), (3, 8, 2), (8, 8, 1), (4, 2, 2), (4, 1, 4), (16, 4, 4)]
+)
+def test_no_core_is_idle_while_others_stand_by(workers, cores, runs):
+    assert at_once(workers, cores) == runs
+    assert runs * min(workers, cores) <= max(workers, cores)  # no more at once than were asked for or have a core
 
 
 def test_what_trains_more_weighs_more():
