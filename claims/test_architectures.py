@@ -1,5 +1,7 @@
 """T7: which of two architectures generalises better shows in its trajectory (appendix of the paper), on MNIST 3 against 6."""
 
+from functools import partial
+
 import numpy as np
 
 from bthcheck import claim, figures
@@ -33,9 +35,11 @@ def test_the_architecture_that_generalises_better_has_the_shorter_trajectory(mni
     length, test_loss = mnist_architectures.trajectory_length, after_each_epoch(mnist_architectures)
     total = length.sum("epoch")
     evidence.figure(
-        figures.curves(length, "network", ylabel=f"φ summed over {per_window} iterations"),
+        partial(figures.curves, length, "network", ylabel=f"φ summed over {per_window} iterations"),
         f"Trajectory every {per_window} iterations: median over seeds, band from the smallest to the largest.",
     )
-    evidence.figure(figures.violins(total, "network", ylabel="total φ"), "Total trajectory: every seed is a line.")
-    evidence.figure(figures.curves(mnist_architectures.train_loss, "network", ylabel="training loss"), "Training loss.")
-    evidence.figure(figures.curves(test_loss, "network", ylabel="test loss"), "Test loss.")
+    evidence.figure(partial(figures.violins, total, "network", ylabel="total φ"), "Total trajectory: every seed is a line.")
+    evidence.figure(
+        partial(figures.curves, mnist_architectures.train_loss, "network", ylabel="training loss"), "Training loss."
+    )
+    evidence.figure(partial(figures.curves, test_loss, "network", ylabel="test loss"), "Test loss.")

@@ -5,6 +5,8 @@ labels. Every claim rests on the condition that all runs have: throughout the la
 otherwise after the last epoch.
 """
 
+from functools import partial
+
 import numpy as np
 
 from bthcheck import claim, figures
@@ -67,15 +69,17 @@ def test_longer_trajectory(corrupted_cifar, evidence):
         f" with the corruption is {early:.2f}. In the figure the curves cross while the levels are being fit."
     )
     evidence.figure(
-        figures.curves(phi, CORRUPTION, ylabel="mean φ of the epoch", windows={"being fit": (first, last)}),
+        partial(figures.curves, phi, CORRUPTION, ylabel="mean φ of the epoch", windows={"being fit": (first, last)}),
         "Trajectory an epoch (Fig. 1e). Median over seeds, band from the smallest to the largest.",
     )
-    evidence.figure(figures.violins(total, CORRUPTION, ylabel="total φ an image"), "Total trajectory: every seed is a line.")
+    evidence.figure(
+        partial(figures.violins, total, CORRUPTION, ylabel="total φ an image"), "Total trajectory: every seed is a line."
+    )
     as_published(total, total_phi(corrupted_cifar, "published_length"), evidence)
     task = corrupted_cifar.bthcheck.task(corrupted_cifar[CORRUPTION].values[-1].item())
     seed = corrupted_cifar.seed.values[0].item()
     evidence.figure(
-        figures.contact_sheet(task, seed),
+        partial(figures.contact_sheet, task, seed),
         f"The first training images with their labels at corruption {task.corruption:g}, seed {seed}.",
     )
 
@@ -92,7 +96,7 @@ def as_published(total, published, evidence):
         f" instead of {defined.effect or 0:.2f}: at this scale the conclusion {changes}."
     )
     evidence.figure(
-        figures.violins(published, CORRUPTION, ylabel="total ‖Δb₁‖ε/α an image", log=True),
+        partial(figures.violins, published, CORRUPTION, ylabel="total ‖Δb₁‖ε/α an image", log=True),
         "The same runs with the reciprocal ε of the authors' code.",
     )
 
@@ -113,7 +117,7 @@ def steeper_at_the_training_images(cifar, evidence):
 def test_steeper_at_the_training_images(corrupted_cifar, evidence):
     steeper_at_the_training_images(corrupted_cifar, evidence)
     evidence.figure(
-        figures.curves(corrupted_cifar.lipschitz_mean, CORRUPTION, ylabel="mean λ(x), x in X"),
+        partial(figures.curves, corrupted_cifar.lipschitz_mean, CORRUPTION, ylabel="mean λ(x), x in X"),
         "Local Lipschitz constant at the training images: median over seeds, band from the smallest to the largest.",
     )
 
@@ -138,7 +142,7 @@ def test_slower_training(corrupted_cifar, evidence):
     slower_training(corrupted_cifar, evidence)
     loss = corrupted_cifar.train_loss
     evidence.figure(
-        figures.curves(loss, CORRUPTION, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
+        partial(figures.curves, loss, CORRUPTION, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
         "Training loss (Fig. 1d): median over seeds, band from the smallest to the largest.",
     )
 
@@ -166,11 +170,11 @@ def test_longer_trajectories_generalise_worse(corrupted_cifar, evidence):
     worse_generalisation(corrupted_cifar, evidence)
     loss, total = late_test_loss(corrupted_cifar), total_phi(corrupted_cifar)
     evidence.figure(
-        figures.curves(corrupted_cifar.test_loss, CORRUPTION, ylabel="test loss"),
+        partial(figures.curves, corrupted_cifar.test_loss, CORRUPTION, ylabel="test loss"),
         "Test loss (Fig. 1f): median over seeds, band from the smallest to the largest.",
     )
     evidence.figure(
-        figures.scatter(total, loss, CORRUPTION, xlabel="total φ an image", ylabel="test loss near convergence"),
+        partial(figures.scatter, total, loss, CORRUPTION, xlabel="total φ an image", ylabel="test loss near convergence"),
         "Test loss against trajectory; a line joins the levels of one seed.",
     )
 
@@ -191,10 +195,10 @@ def bias_varies_more(cifar, evidence):
 def test_bias_varies_more(corrupted_cifar, evidence):
     bias_varies_more(corrupted_cifar, evidence)
     evidence.figure(
-        figures.curves(corrupted_cifar.bias_variance, CORRUPTION, ylabel="variance of b₁ / α²"),
+        partial(figures.curves, corrupted_cifar.bias_variance, CORRUPTION, ylabel="variance of b₁ / α²"),
         "Bias variance (Fig. 2c): median over seeds, band from the smallest to the largest.",
     )
     evidence.figure(
-        figures.curves(corrupted_cifar.distance_to_init, CORRUPTION, ylabel="‖b₁ − initial b₁‖", log=False),
+        partial(figures.curves, corrupted_cifar.distance_to_init, CORRUPTION, ylabel="‖b₁ − initial b₁‖", log=False),
         "Distance to initialisation. Corollary 3 is about the squared error: for the cross-entropy nothing is claimed here.",
     )

@@ -6,6 +6,7 @@ The same epoch at the rate of the training is shown beside it. Its o(1) terms ar
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -47,6 +48,72 @@ def errors(network, x, y, task, seed):
     return dropout.error(network, x, y), dropout.error(network, *task.fresh(stream(seed, "data"), stream(seed, "fresh"), FRESH))
 
 
+def condition(runs, seed):
+    """The grid, and where on it the condition of Theorem 3 holds, (points,)."""
+    network, x = runs.bthcheck.weights(FREQUENCY, seed), Run(DROPOUT, FREQUENCY, seed).data().x_train
+    grid = slopes_on_the_plane(network, seed)
+    return grid._asdict(), dropout.covered(network, x, grid.patterns)[grid.region]
+
+
+def as_theorem_3_says(runs, seed):
+    """What Theorem 3 makes of the epoch after training, the largest λ on the grid, and that epoch at the training's rate."""
+    steady, bound, x, _ = next_epoch(DROPOUT, runs, FREQUENCY, seed, STILL)
+    grid = slopes_on_the_plane(steady.network, seed)
+    held = dropout.covered(steady.network, x, grid.patterns)[grid.region]
+    as_trained, printed, _, _ = next_epoch(DROPOUT, runs, FREQUENCY, seed, DROPOUT.training.learning_rate)
+    steepest = (
+        float(grid.lipschitz[held].max(initial=0.0)),
+        float(grid.lipschitz.max()),
+        lipschitz.product_bound(steady.network),
+    )
+    moving = (as_trained.gamma, float(as_trained.changed.mean()), printed.lipschitz)
+    return watched(steady), bound._asdict(), steepest, moving
+
+
+def watched(steady):
+    """What was watched of the steps, without the network after them."""
+    return {name: value for name, value in steady._asdict().items() if name != "network"}
+
+
+def far_wider(k):
+    """λ at the query of the counterexample of width k, λ_steady, whether the condition holds there, and the steps."""
+    made = dropout.counterexample(k)
+    visits = np.minimum(stream(0, "order").integers(0, 2 * k, 40), k)  # from point k on they differ in their labels alone
+    x, y = made.x_train[: k + 1], made.y_train[: k + 1]
+    steady = dropout.watch(made.network, x, y, visits, STILL, kept_neurons(0, 40, k + 1))
+    bound = dropout.bound(steady, made.x_train)
+    steep = float(lipschitz.local_lipschitz(steady.network, made.query))
+    held = dropout.covered(steady.network, made.x_train, regions.activation_patterns(steady.network, made.query))
+    return steep, bound.lipschitz, held, watched(steady)
+
+
+def generalisation(runs, seed):
+    """r(X) and the empirical and expected error after one more epoch, and the number of training points."""
+    steady, bound, x, y = next_epoch(DROPOUT, runs, FREQUENCY, seed, STILL)
+    return bound.radius, *errors(steady.network, x, y, DROPOUT.task, seed), len(x)
+
+
+def of_clusters(runs):
+    """In how many networks patterns change at the training's rate; and r(X), empirical and expected error, and the number of
+    training points of each of which the theorem speaks."""
+    task = TWO_CLUSTERS.task
+    moving, found = 0, []
+    for seed in runs.seed.values.tolist():
+        as_trained, *_ = next_epoch(TWO_CLUSTERS, runs, DISTANCE, seed, TWO_CLUSTERS.training.learning_rate)
+        moving += bool(as_trained.changed.any())
+        steady, bound, x, y = next_epoch(TWO_CLUSTERS, runs, DISTANCE, seed, STILL)
+        fresh, _ = task.fresh(stream(seed, "data"), stream(seed, "fresh"), FRESH)
+        held = dropout.covered(steady.network, x, regions.activation_patterns(steady.network, fresh))
+        if not steady.changed.any() and held.all():
+            found.append((bound.radius, *errors(steady.network, x, y, task, seed), len(x)))
+    return moving, found
+
+
+def by_neurons(k):
+    """How the factor grows by which λ exceeds λ_steady, if single neurons are counted."""
+    return np.sqrt(k) / (2 * np.log(k + 1))
+
+
 @claim(
     "X9-condition",
     kind="exact",
@@ -54,17 +121,15 @@ def errors(network, x, y, task, seed):
     statement="After training with Dropout s(x) ≤ Σ s(x_i) at every point of the domain",
     scope="MLP 10-10-32-1, 200 training points of a chessboard, 100 × 100 grid over the domain",
 )
-def test_every_combination_of_neurons_is_on_at_some_training_point(train, evidence, max_networks):
+def test_every_combination_of_neurons_is_on_at_some_training_point(train, evidence, kept, max_networks):
     for asked in EPOCHS:
         runs = train(DROPOUT.replace(epochs=asked))
         epochs, shares = runs.sizes["epoch"], []
         for seed in runs.seed.values[:max_networks].tolist():
-            network, x = runs.bthcheck.weights(FREQUENCY, seed), Run(DROPOUT, FREQUENCY, seed).data().x_train
-            grid = slopes_on_the_plane(network, seed)
-            held = dropout.covered(network, x, grid.patterns)[grid.region]
+            grid, held = kept(condition, runs, seed)
             shares.append(float(held.mean()))
             if seed == runs.seed.values[0]:
-                first, grid_of_first, held_of_first = seed, grid, held
+                first, grid_of_first, held_of_first = seed, regions.PlaneGrid(**grid), held
         evidence.at_most(
             1 - np.array(shares), 0, 0, quantity=f"share of the domain where it does not hold, after {epochs} epochs"
         )
@@ -74,7 +139,7 @@ def test_every_combination_of_neurons_is_on_at_some_training_point(train, eviden
     task, frame = DROPOUT.task, DROPOUT.task.plane(stream(first, "data"))
     points = Run(DROPOUT, FREQUENCY, first).data().x_train @ frame / task.scale**2
     evidence.figure(
-        figures.condition(grid_of_first, held_of_first, points.numpy()),
+        partial(figures.condition, grid_of_first, held_of_first, points.numpy()),
         f"Seed {first} after {epochs} epochs: λ, and where some combination of neurons is on that is on at no training point.",
     )
 
@@ -86,26 +151,26 @@ def test_every_combination_of_neurons_is_on_at_some_training_point(train, eviden
     statement="In networks trained with Dropout λ(x) ≤ λ_steady = (φc/4) log Σ n_l",
     scope="points with s(x) ≤ Σ s(x_i), on a 100 × 100 grid; steps along which slopes and patterns at training points stay put",
 )
-def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evidence, max_networks):
+def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evidence, kept, max_networks):
     parts, results, ratios, moving, certain = [], [], {}, {}, {}
     for asked in EPOCHS:
         runs = train(DROPOUT.replace(epochs=asked))
         epochs = runs.sizes["epoch"]
         steepest, bounds, products, still = [], [], [], []
         for seed in runs.seed.values[:max_networks].tolist():
-            steady, bound, x, _ = next_epoch(DROPOUT, runs, FREQUENCY, seed, STILL)
-            grid = slopes_on_the_plane(steady.network, seed)
-            held = dropout.covered(steady.network, x, grid.patterns)[grid.region]
-            steepest.append(grid.lipschitz[held].max(initial=0.0))
-            bounds.append(bound.lipschitz)
-            still.append(steady.gamma if not steady.changed.any() else np.inf)
-            as_trained, printed, _, _ = next_epoch(DROPOUT, runs, FREQUENCY, seed, DROPOUT.training.learning_rate)
-            moving.setdefault(epochs, []).append((as_trained.gamma, as_trained.changed.mean(), printed.lipschitz))
-            products.append(lipschitz.product_bound(steady.network))
-            certain.setdefault(epochs, []).append(0.25 / (steady.mu * (1 - steady.mu)))
-            found = (steady.phi, steady.beta, steady.mu, steady.gamma, bound.p_min, bound.never, bound.c)
+            steady, bound, (covered, anywhere, product), as_trained = kept(as_theorem_3_says, runs, seed)
+            steepest.append(covered)
+            bounds.append(bound["lipschitz"])
+            still.append(steady["gamma"] if not steady["changed"].any() else np.inf)
+            moving.setdefault(epochs, []).append(as_trained)
+            products.append(product)
+            certain.setdefault(epochs, []).append(0.25 / (steady["mu"] * (1 - steady["mu"])))
+            found = [
+                *(steady[name] for name in ("phi", "beta", "mu", "gamma")),
+                *(bound[name] for name in ("p_min", "never", "c")),
+            ]
             parts.append([f"{epochs}", f"{seed}", *(f"{value:.3g}" for value in found)])
-            found = (steepest[-1], grid.lipschitz.max(), bound.lipschitz, products[-1], bound.margin, bound.radius)
+            found = (covered, anywhere, bound["lipschitz"], product, bound["margin"], bound["radius"])
             results.append([f"{epochs}", f"{seed}", *(f"{value:.3g}" for value in found)])
         steepest, bounds = np.array(steepest), np.array(bounds)
         evidence.at_most(steepest, bounds, ROUNDING * steepest, quantity=f"largest λ on the grid ≤ λ_steady, {epochs} epochs")
@@ -124,7 +189,8 @@ def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evide
         results,
     )
     evidence.figure(
-        figures.looseness(ratios, xlabel="bound / largest λ on the grid"), "How loose λ_steady is, a curve over networks."
+        partial(figures.looseness, ratios, xlabel="bound / largest λ on the grid"),
+        "How loose λ_steady is, a curve over networks.",
     )
     for epochs, shares in certain.items():
         evidence.note(
@@ -147,28 +213,24 @@ def test_the_whole_function_is_no_steeper_than_steady_training_says(train, evide
     statement="From two hidden layers on λ can exceed λ_steady by any factor, although all conditions of Theorem 3 hold",
     scope="p_min is of single neurons, and combinations of neurons must be covered; W_1 = I, k inputs, k = 400 and 2500",
 )
-def test_the_constant_counts_neurons_where_it_must_count_combinations(evidence):
+def test_the_constant_counts_neurons_where_it_must_count_combinations(evidence, kept):
     ratios = {}
     for k in (10, 30, 100, 400, 2500):
-        made = dropout.counterexample(k)
-        visits = np.minimum(stream(0, "order").integers(0, 2 * k, 40), k)  # from point k on they differ in their labels alone
-        x, y = made.x_train[: k + 1], made.y_train[: k + 1]
-        steady = dropout.watch(made.network, x, y, visits, STILL, kept_neurons(0, 40, k + 1))
-        bound = dropout.bound(steady, made.x_train)
-        steep = float(lipschitz.local_lipschitz(steady.network, made.query))
-        ratios[k] = steep / bound.lipschitz
+        steep, bound, held, steady = kept(far_wider, k)
+        ratios[k] = steep / bound
         if k >= 400:
-            example = f"k = {k}: λ = {steep:.3g} > {bound.lipschitz:.3g} = λ_steady, {ratios[k]:.2f} times"
-            found = Search(examples=1, counterexample=example if steep > bound.lipschitz else None)
+            example = f"k = {k}: λ = {steep:.3g} > {bound:.3g} = λ_steady, {ratios[k]:.2f} times"
+            found = Search(examples=1, counterexample=example if steep > bound else None)
             evidence.fails_outside(found, f"λ ≤ λ_steady in a network with two hidden layers, k = {k}")
-            held = dropout.covered(steady.network, made.x_train, regions.activation_patterns(steady.network, made.query))
             evidence.at_most(~held, 0, 0, quantity=f"s(x) ≤ Σ s(x_i) fails at the query, k = {k}")
-            still = steady.gamma if not steady.changed.any() else np.inf
+            still = steady["gamma"] if not steady["changed"].any() else np.inf
             evidence.at_most(still, 1e-4, 0, quantity=f"γ, with no pattern changed, k = {k}")
     evidence.at_most(ratios[400], ratios[2500], 0, quantity="λ / λ_steady grows from k = 400 to 2500")
     evidence.figure(
-        figures.growth({"measured": ratios}, {"√k / (2 log(k + 1))": lambda k: np.sqrt(k) / (2 * np.log(k + 1))}, xlabel="k",
-                        ylabel="λ / λ_steady", level=1.0),
+        partial(
+            figures.growth, {"measured": ratios}, {"√k / (2 log(k + 1))": by_neurons}, xlabel="k", ylabel="λ / λ_steady",
+            level=1.0,
+        ),
         "How far λ exceeds λ_steady, against the width k of the first layer; above the dotted line Theorem 3 is violated.",
     )  # fmt: skip
 
@@ -180,19 +242,18 @@ def test_the_constant_counts_neurons_where_it_must_count_combinations(evidence):
     statement="|empirical − expected error| ≤ sqrt((4 log 2 · N(X; ℓ₂, r) + 2 log(1/δ)) / N)",
     scope=f"δ = {DELTA}; N(X; ℓ₂, r) from above, for a square of side 20; expected error from {FRESH} fresh points",
 )
-def test_errors_on_new_points_are_as_far_off_as_allowed(train, evidence, max_networks):
+def test_errors_on_new_points_are_as_far_off_as_allowed(train, evidence, kept, max_networks):
     rows, gaps, bounds, lowest = [], [], [], []
     for asked in EPOCHS:
         runs = train(DROPOUT.replace(epochs=asked))
         for seed in runs.seed.values[:max_networks].tolist():
-            steady, bound, x, y = next_epoch(DROPOUT, runs, FREQUENCY, seed, STILL)
-            empirical, expected = errors(steady.network, x, y, DROPOUT.task, seed)
-            balls = cover_box((2 * DROPOUT.task.scale,) * 2, bound.radius)
+            radius, empirical, expected, points = kept(generalisation, runs, seed)
+            balls = cover_box((2 * DROPOUT.task.scale,) * 2, radius)
             gaps.append(abs(empirical - expected))
-            bounds.append(dropout.error_bound(balls.upper, len(x), DELTA))
-            lower = dropout.error_bound(balls.lower, len(x), DELTA)
+            bounds.append(dropout.error_bound(balls.upper, points, DELTA))
+            lower = dropout.error_bound(balls.lower, points, DELTA)
             lowest.append(lower)
-            rows.append([f"{runs.sizes['epoch']}", f"{seed}", f"{empirical:.3f}", f"{expected:.3f}", f"{bound.radius:.2g}",
+            rows.append([f"{runs.sizes['epoch']}", f"{seed}", f"{empirical:.3f}", f"{expected:.3f}", f"{radius:.2g}",
                          f"{balls.lower:.2g}", f"{balls.upper:.2g}", f"{lower:.2g}", f"{bounds[-1]:.2g}"])  # fmt: skip
     evidence.at_most(
         gaps, np.array(bounds) + ACCURACY, 0, trivial=1 + ACCURACY,
@@ -218,27 +279,20 @@ def test_errors_on_new_points_are_as_far_off_as_allowed(train, evidence, max_net
     scope=f"discs of radius 0.001 at distance 20, 100 training points, δ = {DELTA}; networks in which Assumption 1 holds,"
     " and the condition at all fresh points; steps at a learning rate of 1e-7",
 )
-def test_the_bound_says_something_of_two_clusters(train, evidence):
+def test_the_bound_says_something_of_two_clusters(train, evidence, kept):
     runs, task = train(TWO_CLUSTERS), TWO_CLUSTERS.task
-    gaps, bounds, radii, moving = [], [], [], 0
-    for seed in runs.seed.values.tolist():
-        as_trained, *_ = next_epoch(TWO_CLUSTERS, runs, DISTANCE, seed, TWO_CLUSTERS.training.learning_rate)
-        moving += bool(as_trained.changed.any())
-        steady, bound, x, y = next_epoch(TWO_CLUSTERS, runs, DISTANCE, seed, STILL)
-        fresh, _ = task.fresh(stream(seed, "data"), stream(seed, "fresh"), FRESH)
-        held = dropout.covered(steady.network, x, regions.activation_patterns(steady.network, fresh))
-        if steady.changed.any() or not held.all():
-            continue  # the theorem does not speak of this network
-        empirical, expected = errors(steady.network, x, y, task, seed)
-        balls = cover_separate_balls(2, task.radius, task.distance, task.inputs, bound.radius)
+    gaps, bounds, radii = [], [], []
+    moving, found = kept(of_clusters, runs)
+    for radius, empirical, expected, points in found:
+        balls = cover_separate_balls(2, task.radius, task.distance, task.inputs, radius)
         gaps.append(abs(empirical - expected))
-        bounds.append(dropout.error_bound(balls.upper, len(x), DELTA))
-        radii.append(bound.radius)
+        bounds.append(dropout.error_bound(balls.upper, points, DELTA))
+        radii.append(radius)
     gaps, bounds, radii = map(np.array, (gaps, bounds, radii))
     evidence.at_most(bounds, np.nextafter(1.0, 0.0), 0, quantity="the bound is below 1")
     evidence.rarely(int((gaps > bounds + ACCURACY).sum()), len(gaps), DELTA, quantity="generalisation errors beyond the bound")
     evidence.figure(
-        figures.looseness({"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
+        partial(figures.looseness, {"r(X)": radii / task.radius}, xlabel="r(X) / radius of a cluster"),
         "Where r(X) is at least the radius of a cluster, two balls cover the data, and 100 points are enough.",
     )
     evidence.note(
@@ -255,8 +309,8 @@ def test_the_bound_says_something_of_two_clusters(train, evidence):
     statement="The product of norms grows faster with the depth than the largest λ, and than λ_steady",
     scope="2 to 6 hidden layers, of 10 and 32 neurons, after 1000 epochs; 100 × 100 grid; steps at a learning rate of 1e-7",
 )
-def test_growth_with_depth(train, evidence):
-    depth, width = (growth(train(experiment), experiment) for experiment in (DROPOUT_DEPTH, DROPOUT_WIDTH))
+def test_growth_with_depth(train, evidence, kept):
+    depth, width = (kept(growth, train(experiment), experiment) for experiment in (DROPOUT_DEPTH, DROPOUT_WIDTH))
     evidence.increases(depth.product / depth.steepest, "network", quantity="product of norms / largest λ, by hidden layers")
     evidence.increases(depth.product / depth.steady, "network", quantity="product of norms / λ_steady, by hidden layers")
     for one, name in ((depth, "hidden layers"), (width, "neurons in the second hidden layer")):
@@ -265,8 +319,13 @@ def test_growth_with_depth(train, evidence):
         }
         curves = {"product of norms": medians["product"], "largest λ": medians["steepest"]}
         evidence.figure(
-            figures.growth(
-                {"λ_steady": medians["steady"], **curves}, {}, xlabel=name, ylabel="median over seeds", linear=one is depth
+            partial(
+                figures.growth,
+                {"λ_steady": medians["steady"], **curves},
+                {},
+                xlabel=name,
+                ylabel="median over seeds",
+                linear=one is depth,
             ),
             f"Both bounds and the largest λ on the grid, by {name}.",
         )
@@ -275,7 +334,7 @@ def test_growth_with_depth(train, evidence):
             label: {size: value / curve[min(curve)] for size, value in curve.items()} for label, curve in curves.items()
         }
         evidence.figure(
-            figures.growth(relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
+            partial(figures.growth, relative, {}, xlabel=name, ylabel="relative to the smallest", linear=one is depth),
             f"How much they grow with the number of {name}, the first of λ_steady's factors alone.",
         )
     share = [float((one.steady / one.product > 1).mean()) for one in (depth, width)]

@@ -4,11 +4,13 @@
 construction, which tests this code and not the paper; networks with trained first layers of any shape are what can fail.
 """
 
+from functools import partial
+
 import numpy as np
 
 import bthcheck
 from bthcheck import claim, figures
-from bthcheck.evidence.search import Comparison, examples, falsify
+from bthcheck.evidence.search import Comparison, Search, examples, falsify
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.geometry import lipschitz
 from bthcheck.networks import MLP
@@ -24,6 +26,11 @@ def training_of(network, dropout=0.0):
     """Every step of a training in float64, φ and λ from independent gradients of the reference engine."""
     experiment = SINUSOIDS.replace(network=network, dtype="float64", epochs=1, learning_rate=0.01, dropout=dropout)
     return bthcheck.trace(experiment, level=0.5, seed=0, steps=STEPS, engine="reference")
+
+
+def search(measure, max_examples, **shape) -> Search:
+    """What a search finds among generated networks with first layers of a shape."""
+    return falsify(examples(**shape), measure, max_examples)
 
 
 def measured(example):
@@ -63,14 +70,14 @@ def above_product(example):
     statement="The local Lipschitz constant at the sampled point is at most σ₁ φ",
     scope="batch size 1, plain SGD, ε > 0; W_1 of any shape; under Dropout λ is that of the network without what is dropped",
 )
-def test_lipschitz_is_at_most_sigma_1_phi(evidence, max_examples):
-    evidence.withstands(falsify(examples(), above_sigma_1, max_examples), "λ ≤ σ₁‖g‖ in generated networks")
+def test_lipschitz_is_at_most_sigma_1_phi(evidence, kept, max_examples):
+    evidence.withstands(kept(search, above_sigma_1, max_examples), "λ ≤ σ₁‖g‖ in generated networks")
     ratios = {}
     trainings = {
-        "= I": training_of(IDENTITY),
-        "6 × 10": training_of(NARROW),
-        "16 × 10": training_of(WIDE),
-        "16 × 10, Dropout": training_of(WIDE, dropout=0.5),
+        "= I": kept(training_of, IDENTITY),
+        "6 × 10": kept(training_of, NARROW),
+        "16 × 10": kept(training_of, WIDE),
+        "16 × 10, Dropout": kept(training_of, WIDE, dropout=0.5),
     }
     for name, trace in trainings.items():
         bound = first_singular_values(trace)[0] * trace.phi.values
@@ -78,7 +85,7 @@ def test_lipschitz_is_at_most_sigma_1_phi(evidence, max_examples):
         steep = trace.lipschitz.values > 0
         ratios[f"W₁ {name}"] = bound[steep] / trace.lipschitz.values[steep]
     evidence.figure(
-        figures.looseness(ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
+        partial(figures.looseness, ratios, xlabel="σ₁ φ / λ"), "How loose Lemma 1 is along training; met exactly where W₁ = I."
     )
 
 
@@ -89,11 +96,11 @@ def test_lipschitz_is_at_most_sigma_1_phi(evidence, max_examples):
     statement="The local Lipschitz constant at the sampled point is at least σ_min φ if n_1 ≤ n",
     scope="first layers no wider than the input",
 )
-def test_lipschitz_is_at_least_sigma_min_phi(evidence, max_examples):
-    search = falsify(examples(shape="narrow"), below_sigma_min, max_examples)
-    evidence.withstands(search, "σ_min‖g‖ ≤ λ in generated networks with n_1 ≤ n")
+def test_lipschitz_is_at_least_sigma_min_phi(evidence, kept, max_examples):
+    found = kept(search, below_sigma_min, max_examples, shape="narrow")
+    evidence.withstands(found, "σ_min‖g‖ ≤ λ in generated networks with n_1 ≤ n")
     for name, network in {"= I": IDENTITY, "6 × 10": NARROW}.items():
-        trace = training_of(network)
+        trace = kept(training_of, network)
         bound = first_singular_values(trace)[1] * trace.phi.values
         evidence.at_most(bound, trace.lipschitz, trace.rounding, quantity=f"σ_min φ ≤ λ along training, W₁ {name}")
 
@@ -106,8 +113,8 @@ def test_lipschitz_is_at_least_sigma_min_phi(evidence, max_examples):
     scope="n_1 > n, where W_1ᵀ has a kernel",
 )
 def test_lower_bound_fails_for_wide_first_layers(evidence, max_examples):
-    search = falsify(examples(shape="wide", output="identity", readable=True), below_sigma_min, max_examples)
-    evidence.fails_outside(search, "σ_min‖g‖ ≤ λ in generated networks with n_1 > n")
+    found = search(below_sigma_min, max_examples, shape="wide", output="identity", readable=True)
+    evidence.fails_outside(found, "σ_min‖g‖ ≤ λ in generated networks with n_1 > n")
 
 
 @claim(
@@ -117,10 +124,10 @@ def test_lower_bound_fails_for_wide_first_layers(evidence, max_examples):
     statement="With σ_min of the active rows of W_1 the lower bound holds for first layers of any shape",
     scope="σ_min counts as 0 where more than n neurons are active",
 )
-def test_repaired_lower_bound(evidence, max_examples):
-    search = falsify(examples(), below_active_sigma_min, max_examples)
-    evidence.withstands(search, "σ_min(active rows)·‖g‖ ≤ λ in generated networks")
-    informative = float(np.mean(search.smaller > 0))
+def test_repaired_lower_bound(evidence, kept, max_examples):
+    found = kept(search, below_active_sigma_min, max_examples)
+    evidence.withstands(found, "σ_min(active rows)·‖g‖ ≤ λ in generated networks")
+    informative = float(np.mean(found.smaller > 0))
     evidence.note(f"The repaired bound is above zero, and so says something, in {informative:.0%} of the cases.")
 
 
@@ -131,8 +138,8 @@ def test_repaired_lower_bound(evidence, max_examples):
     statement="The local Lipschitz constant is at most the product of the layers' norms",
     scope="times 1/4 with a sigmoid output",
 )
-def test_product_of_norms(sinusoids, evidence, max_examples):
-    evidence.withstands(falsify(examples(), above_product, max_examples), "λ ≤ Π‖W_l‖ in generated networks")
+def test_product_of_norms(sinusoids, evidence, kept, max_examples):
+    evidence.withstands(kept(search, above_product, max_examples), "λ ≤ Π‖W_l‖ in generated networks")
     final = sinusoids.lipschitz_max.isel(epoch=-1)
     networks = [[sinusoids.bthcheck.weights(f, s) for s in sinusoids.seed.values] for f in sinusoids.frequency.values]
     bounds, tolerance = (
@@ -143,7 +150,7 @@ def test_product_of_norms(sinusoids, evidence, max_examples):
     levels = zip(final.frequency.values, bounds / final.values, strict=True)
     ratios = {f"frequency {level:g}": ratio for level, ratio in levels}
     evidence.figure(
-        figures.looseness(ratios, xlabel="Π‖W_l‖ / largest λ over X"),
+        partial(figures.looseness, ratios, xlabel="Π‖W_l‖ / largest λ over X"),
         "How loose the product bound is in the trained networks, a curve over seeds for each frequency.",
     )
     evidence.note(

@@ -4,6 +4,8 @@ At fixed weights the bound is exact, because ∇f is linear in the Kronecker act
 of the slopes it needs Assumption 1, which is measured along the epoch that follows a training, at several learning rates.
 """
 
+from functools import partial
+
 import hypothesis
 import numpy as np
 import xarray as xr
@@ -42,6 +44,29 @@ def next_epochs(runs, seed, rates):
     return [epoch_after(network, data.x_train, data.y_train, run.order()[epochs], rate) for rate in rates]
 
 
+def changes(runs, seed, rate):
+    """Which training points change their pattern in the epoch that follows the training of a seed, (m,)."""
+    return next_epochs(runs, seed, [rate])[0].changed
+
+
+def survey_by_phi(runs, seed):
+    """Of every learning rate: which points change pattern, γ, and regions and bounds with σ₁φ_i for the slopes."""
+    x_train = Run(REGIONS, FREQUENCY, seed).data().x_train
+    return [
+        (
+            epoch.changed,
+            epoch.gamma,
+            regions.plane_regions(epoch.network, x_train, plane_of(seed), slopes=epoch.sigma * epoch.phi),
+        )
+        for epoch in next_epochs(runs, seed, RATES)
+    ]
+
+
+def search(max_examples) -> Search:
+    """What a search finds among generated networks."""
+    return falsify(examples(), above_combination, max_examples)
+
+
 def above_combination(example):
     """λ by autograd and the bound of Theorem 2, at points whose pattern no training point has."""
     network, x = example
@@ -61,14 +86,13 @@ def above_combination(example):
     statement="If s(x) = Σ k_i s(x_i) over training points then λ(x) ≤ ξ Σ|k_i| λ(x_i), for the cheapest such k",
     scope="regions without a training point whose s(x) is such a combination; MLP 10-10-32-1, f = 0.5, 200 points",
 )
-def test_slopes_between_training_points(train, evidence, max_examples, max_networks):
-    search = falsify(examples(), above_combination, max_examples)
-    evidence.withstands(search, "λ ≤ ξ Σ|k_i| λ(x_i) in generated networks")
+def test_slopes_between_training_points(train, evidence, kept, max_examples, max_networks):
+    evidence.withstands(kept(search, max_examples), "λ ≤ ξ Σ|k_i| λ(x_i) in generated networks")
     ratios = {}
     for asked in EPOCHS:
         runs = train(REGIONS.replace(epochs=asked))
         epochs = runs.sizes["epoch"]
-        surveys = [survey(runs, seed) for seed in runs.seed.values[:max_networks]]
+        surveys = [kept(survey, runs, seed) for seed in runs.seed.values[:max_networks]]
         bounded = [one.isel(region=np.flatnonzero(one.status == Status.BOUNDED)) for one in surveys]
         value, bound, tolerance = (
             np.concatenate([one[name].values for one in bounded]) for name in ("region_lipschitz", "bound", "tolerance")
@@ -98,12 +122,12 @@ def test_slopes_between_training_points(train, evidence, max_examples, max_netwo
     target = xr.DataArray(REGIONS.task.target(uv), dims=("u", "v"))
     points = Run(REGIONS, FREQUENCY, seed).data().x_train @ plane_of(seed) / REGIONS.task.scale**2
     evidence.figure(
-        figures.maps(first, target, points.numpy()),
+        partial(figures.maps, first, target, points.numpy()),
         f"Seed {seed} after {epochs} epochs: {first.sizes['region']} regions on the grid. Where a region holds a training point"
         " one pattern is combined and the bound is λ.",
     )
     evidence.figure(
-        figures.looseness(ratios, xlabel="bound / λ"),
+        partial(figures.looseness, ratios, xlabel="bound / λ"),
         "How loose the bounds are in regions without a training point that have one.",
     )
 
@@ -115,7 +139,7 @@ def test_slopes_between_training_points(train, evidence, max_examples, max_netwo
     statement="After an epoch without a change of pattern at training points, σ₁φ_i may stand for λ(x_i), up to γ ≤ 1 %",
     scope="one more epoch after training, where no pattern changed; γ as measured at the training points",
 )
-def test_phi_for_slopes(train, evidence, max_networks):
+def test_phi_for_slopes(train, evidence, kept, max_networks):
     runs = train(REGIONS)
     seeds = runs.seed.values[:max_networks]
     cases, stable_gamma = [], []
@@ -127,15 +151,13 @@ def test_phi_for_slopes(train, evidence, max_networks):
     )
     exceeded = {kind: dict.fromkeys(RATES, (0, 0)) for kind in (Status.OCCUPIED, Status.BOUNDED)}
     for j, seed in enumerate(seeds):
-        x_train = Run(REGIONS, FREQUENCY, seed).data().x_train
-        for i, (rate, epoch) in enumerate(zip(RATES, next_epochs(runs, seed, RATES), strict=True)):
-            changed[i, j], gamma[i, j] = epoch.changed.mean(), epoch.gamma
-            found = regions.plane_regions(epoch.network, x_train, plane_of(seed), slopes=epoch.sigma * epoch.phi)
+        for i, (rate, (moved, most, found)) in enumerate(zip(RATES, kept(survey_by_phi, runs, seed), strict=True)):
+            changed[i, j], gamma[i, j] = moved.mean(), most
             value, bound, tolerance = (found[name].values for name in ("region_lipschitz", "bound", "tolerance"))
             known = np.isfinite(bound)
-            if epoch.stable:
-                stable_gamma.append(epoch.gamma)
-                cases.append(np.stack([value, (1 + epoch.gamma) * bound, tolerance])[:, known])
+            if not moved.any():
+                stable_gamma.append(most)
+                cases.append(np.stack([value, (1 + most) * bound, tolerance])[:, known])
             for kind, counts in exceeded.items():
                 of = found.status.values == kind
                 counts[rate] = (
@@ -163,7 +185,7 @@ def test_phi_for_slopes(train, evidence, max_networks):
         " since its visit."
     )
     evidence.figure(
-        figures.stability(changed, gamma),
+        partial(figures.stability, changed, gamma),
         f"Assumption 1 along the epoch after {runs.sizes['epoch']}, seeds {', '.join(map(str, seeds))}, with their median.",
     )
 
@@ -175,10 +197,10 @@ def test_phi_for_slopes(train, evidence, max_networks):
     statement="Assumption 1 fails at the paper's learning rate: training points change pattern within an epoch",
     scope="the epoch that follows the training, learning rate 0.001",
 )
-def test_patterns_do_not_stay_put(train, evidence, max_networks):
+def test_patterns_do_not_stay_put(train, evidence, kept, max_networks):
     runs = train(REGIONS)
     rate = REGIONS.training.learning_rate
-    epochs = {seed: next_epochs(runs, seed, [rate])[0] for seed in runs.seed.values[:max_networks]}
-    found = [f"seed {seed} with {e.changed.sum()} of {len(e.changed)} points" for seed, e in epochs.items() if not e.stable]
-    search = Search(examples=len(epochs), counterexample=", ".join(found) or None)
-    evidence.fails_outside(search, "activation patterns at training points stay put")
+    epochs = {seed: kept(changes, runs, seed, rate) for seed in runs.seed.values[:max_networks]}
+    found = [f"seed {seed} with {moved.sum()} of {len(moved)} points" for seed, moved in epochs.items() if moved.any()]
+    moving = Search(examples=len(epochs), counterexample=", ".join(found) or None)
+    evidence.fails_outside(moving, "activation patterns at training points stay put")

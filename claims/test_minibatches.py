@@ -4,6 +4,8 @@ The φ of a batch is the norm of a mean of gradients, each weighted by its share
 docs/minibatches.md says what that leaves of Theorem 1.
 """
 
+from functools import partial
+
 from bthcheck import claim, figures
 
 FREQUENCY = "frequency"
@@ -32,11 +34,12 @@ def ordering(batch_sizes, evidence):
         )
         epochs = phi.sizes["epoch"]
         evidence.figure(
-            figures.curves(phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T8": (epochs - 100, epochs)}),
+            partial(figures.curves, phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T8": (epochs - 100, epochs)}),
             f"Trajectory an epoch with batches of {size}: median over seeds, band from the smallest to the largest.",
         )
         evidence.figure(
-            figures.curves(sinusoids.train_loss, FREQUENCY, ylabel="training loss"), f"Training loss with batches of {size}."
+            partial(figures.curves, sinusoids.train_loss, FREQUENCY, ylabel="training loss"),
+            f"Training loss with batches of {size}.",
         )
 
 

@@ -5,6 +5,7 @@ The step-by-step rows of the sinusoids are measured on the 10 epochs that follow
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -68,8 +69,8 @@ def numbers(values):
     scope="the same runs; sinusoids in the 10 epochs after training and the first 10, corrupted CIFAR and MNIST as printed and"
     " with half the loss, minibatches in their first 10 epochs, regions of one network",
 )
-def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mnist_architectures, train, evidence):
-    steps = published.next_steps(sinusoids, EPOCHS)
+def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mnist_architectures, train, evidence, kept):
+    steps = kept(published.next_steps, sinusoids, EPOCHS)
     defined, lagged = steps.phi.mean("step"), published.lagged(steps).mean("step")
     everyone = steps.sizes["seed"]
     average = defined.mean("seed")
@@ -78,7 +79,7 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
     twice, once = published.last_twice(steps), steps.phi.sum("step")
     variances = published.variance_after(steps)
     variance = variances.mean("epoch")
-    shifted, distance = published.distance_from_first_step(sinusoids), sinusoids.distance_to_init.isel(epoch=-1)
+    shifted, distance = kept(published.distance_from_first_step, sinusoids), sinusoids.distance_to_init.isel(epoch=-1)
     errors = published.absolute_error(beginning(train, SINUSOIDS, EPOCHS))
     running = published.running_mean(errors)
 
@@ -86,11 +87,11 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
     total, reciprocal = (corrupted_cifar[name].sum("epoch") for name in ("trajectory_length", "published_length"))
     total_as_run, reciprocal_as_run = (as_run[name].sum("epoch") for name in ("trajectory_length", "published_length"))
     cnn = beginning_of_the_cnn(train, corrupted_cifar)
-    batches = [published.first_of_batch(run, EPOCHS * run.setting.window_steps) for run in minibatches(sinusoids)]
+    batches = kept(in_minibatches, sinusoids.seed.values[:3].tolist())
     first, mean = (np.array([one[name].mean() for one in batches]) for name in ("first", "phi"))
     windows = mnist_architectures.trajectory_length.sum("epoch")
     recorded = published.recorded(mnist_architectures).trajectory_length.sum("epoch")
-    found, grid, points = region_maps(train(REGIONS))
+    found, grid, points = kept(region_maps, train(REGIONS))
     solved = found.isel(region=np.flatnonzero(found.counted > 0))
 
     ordered = (  # those that seeds can tell the order of: estimate, definition, levels and the claim they are for
@@ -188,7 +189,8 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
     maps_with_u_and_v_exchanged(evidence, grid, points)
     as_they_draw(evidence, sinusoids, steps, corrupted_cifar, as_run)
     evidence.figure(
-        figures.compared(
+        partial(
+            figures.compared,
             {"as defined": defined, "ε of the step before": lagged, f"averaged over {everyone} seeds": averaged,
              "both": combined},
             "frequency", ylabel="mean φ after training",
@@ -196,7 +198,7 @@ def test_published_estimators_are_the_definitions(sinusoids, corrupted_cifar, mn
         "Sinusoids: φ four ways. Lines are medians, points seeds.",
     )  # fmt: skip
     evidence.figure(
-        figures.compared({"as defined": total, "reciprocal ε": reciprocal}, "corruption", ylabel="total φ"),
+        partial(figures.compared, {"as defined": total, "reciprocal ε": reciprocal}, "corruption", ylabel="total φ"),
         "Corrupted CIFAR: φ as defined, and with the reciprocal of the cross-entropy's slope.",
     )
 
@@ -262,14 +264,15 @@ def beginning_of_the_cnn(train, cifar):
     }
 
 
-def minibatches(sinusoids, seeds=3):
-    """Runs in batches of 16 and of 32 with the first seeds."""
-    return [
+def in_minibatches(seeds):
+    """The steps of runs in batches of 16 and of 32."""
+    runs = [
         Run(BATCH_SIZE.replace(batch_size=size, epochs=EPOCHS), level, seed)
         for size in (16, 32)
         for level in BATCH_SIZE.levels
-        for seed in sinusoids.seed.values[:seeds].tolist()
+        for seed in seeds
     ]
+    return [published.first_of_batch(run, EPOCHS * run.setting.window_steps) for run in runs]
 
 
 def labels_of(cifar):
@@ -338,7 +341,8 @@ def maps_with_u_and_v_exchanged(evidence, grid, points):
         " the map looks right."
     )
     evidence.figure(
-        figures.surfaces(
+        partial(
+            figures.surfaces,
             {
                 "f": grid.output,
                 "f, u and v exchanged": published.exchanged(grid.output),
@@ -355,25 +359,29 @@ def as_they_draw(evidence, sinusoids, steps, cifar, cifar_as_run):
     """The authors' kinds of figure, for who compares by eye."""
     phi = sinusoids.trajectory_length.cumsum("epoch")
     evidence.figure(
-        figures.means(phi, "frequency", ylabel="running total of φ"),
+        partial(figures.means, phi, "frequency", ylabel="running total of φ"),
         "Running total of φ by epoch (compare Fig. 1b): mean ± standard deviation over seeds; dotted, our medians.",
     )
     evidence.figure(
-        figures.means(sinusoids.train_loss, "frequency", ylabel="training loss"),
+        partial(figures.means, sinusoids.train_loss, "frequency", ylabel="training loss"),
         "Training loss on linear axes (compare Fig. 1a): mean ± standard deviation over seeds; dotted, our medians.",
     )
     for runs, name in ((cifar, "as printed"), (cifar_as_run, "as run, with half the loss")):
         evidence.figure(
-            figures.means(runs.trajectory_length.cumsum("epoch") / runs.steps_per_epoch, "corruption", ylabel="Σφ an image"),
+            partial(
+                figures.means, runs.trajectory_length.cumsum("epoch") / runs.steps_per_epoch, "corruption", ylabel="Σφ an image"
+            ),
             f"Corrupted CIFAR {name}: running total of φ by epoch, mean ± standard deviation; dotted, our medians.",
         )
     seed = steps.seed.values[0]
     evidence.figure(
-        figures.smoothed(published.combined(steps, steps.sizes["seed"]), "frequency", ylabel="‖mean Δb₁‖ / (α mean ε)"),
+        partial(
+            figures.smoothed, published.combined(steps, steps.sizes["seed"]), "frequency", ylabel="‖mean Δb₁‖ / (α mean ε)"
+        ),
         "The MLP's trajectory after training as in the figure, lag and averages first: raw, and an exponential average of"
         " weight 0.95.",
     )
     evidence.figure(
-        figures.smoothed(steps.lipschitz_after.isel(seed=0), "frequency", ylabel="λ after the step"),
+        partial(figures.smoothed, steps.lipschitz_after.isel(seed=0), "frequency", ylabel="λ after the step"),
         f"λ of single steps after training, seed {seed}: raw, and an exponential average of weight 0.95.",
     )

@@ -4,6 +4,8 @@ Theorem 1 draws points independently with replacement. A loader that reshuffles 
 its averages far more accurate than independent draws could be: the bound then holds for a reason that is not the theorem's.
 """
 
+from functools import partial
+
 import numpy as np
 
 import bthcheck
@@ -23,6 +25,13 @@ def deviations(sampling):
     return np.array([deviation_scores(trace) for trace in traces]).T
 
 
+def end_of_training(network):
+    """The last 1000 of 5000 steps: σ₁ and φ of each, and λ at all training points; and the largest ‖g‖ at any point."""
+    experiment = SINUSOIDS.replace(network=network, dtype="float64", epochs=60, learning_rate=0.005)
+    trace = bthcheck.trace(experiment, level=0.5, seed=0, steps=5000).isel(step=slice(4000, None))
+    return first_singular_values(trace)[0], trace.phi.values, trace.point_lipschitz.values, trace.gradient_norm.values.max()
+
+
 @claim(
     "X3",
     kind="probabilistic",
@@ -30,14 +39,14 @@ def deviations(sampling):
     statement="The average φ of an interval is within its bound of the average gradient norm over the training points",
     scope=f"points drawn with replacement, ε > 0; probability 1 − η, η = {THEOREM_1_ETA}; f = 0.5, first {STEPS} steps",
 )
-def test_sampled_average_tracks_the_average(evidence):
-    deviation, bound, largest, score = deviations("replacement")
+def test_sampled_average_tracks_the_average(evidence, kept):
+    deviation, bound, largest, score = kept(deviations, "replacement")
     evidence.rarely(
         RUNS - int((deviation <= bound).sum()), RUNS, THEOREM_1_ETA, quantity="deviations of the average φ beyond the bound"
     )
     evidence.dispersed(score, quantity="standardised deviations, which a sharp account of chance makes standard normal")
     evidence.figure(
-        figures.normal_scores({"with replacement": score}),
+        partial(figures.normal_scores, {"with replacement": score}),
         f"Standardised deviations of {RUNS} runs. The bound of Theorem 1 lies at {np.median(bound / deviation):.1f} times"
         " the deviation (median).",
     )
@@ -54,10 +63,10 @@ def test_sampled_average_tracks_the_average(evidence):
     statement="Under reshuffled epochs the deviations are far smaller than Theorem 1's sampling makes them",
     scope="the sampling of the paper's experiments; a calibrated test must not find it calibrated",
 )
-def test_reshuffling_is_over_concentrated(evidence):
-    *_, score = deviations("reshuffle")
+def test_reshuffling_is_over_concentrated(evidence, kept):
+    *_, score = kept(deviations, "reshuffle")
     evidence.dispersed(score, calibrated=False, quantity="standardised deviations under reshuffled epochs")
-    evidence.figure(figures.normal_scores({"reshuffled": score}), f"Standardised deviations of {RUNS} runs.")
+    evidence.figure(partial(figures.normal_scores, {"reshuffled": score}), f"Standardised deviations of {RUNS} runs.")
 
 
 @claim(
@@ -67,18 +76,16 @@ def test_reshuffling_is_over_concentrated(evidence):
     statement="If ‖g_t(x)‖ ≤ φ for all training points and steps from τ on, then λ_t(x) ≤ σ₁ φ at all of them",
     scope="φ the largest gradient norm over all points, not over the sampled ones",
 )
-def test_largest_gradient_bounds_the_lipschitz_constant(evidence):
+def test_largest_gradient_bounds_the_lipschitz_constant(evidence, kept):
     shares, excesses = [], []
     for name, network in {"= I": MLP(), "16 × 10": MLP((10, 16, 32, 32, 1), "trained")}.items():
-        experiment = SINUSOIDS.replace(network=network, dtype="float64", epochs=60, learning_rate=0.005)
-        trace = bthcheck.trace(experiment, level=0.5, seed=0, steps=5000).isel(step=slice(4000, None))
-        sigma = first_singular_values(trace)[0][:, None]
-        largest = trace.gradient_norm.values.max()
+        sigma, phi, slopes, largest = kept(end_of_training, network)
+        sigma = sigma[:, None]
         # Both sides are made of the same g: what rounds are a product with W_1, its singular value and two norms.
         tolerance = 300 * np.finfo(float).eps * sigma * largest
-        evidence.at_most(trace.point_lipschitz, sigma * largest, tolerance, quantity=f"λ_t(x) ≤ σ₁ max‖g‖, W₁ {name}")
-        sampled = (sigma * trace.phi.values.max()).ravel()
-        steepest = trace.point_lipschitz.values.max(axis=1)
+        evidence.at_most(slopes, sigma * largest, tolerance, quantity=f"λ_t(x) ≤ σ₁ max‖g‖, W₁ {name}")
+        sampled = (sigma * phi.max()).ravel()
+        steepest = slopes.max(axis=1)
         shares.append(float(np.mean(steepest > sampled)))
         excesses.append(float(np.max(steepest / sampled)) - 1)
     evidence.note(

@@ -4,6 +4,8 @@ Each claim states its window here, before the numbers are seen. Levels are the f
 seeds, which fix the points, the initial weights and the sampling order of all four.
 """
 
+from functools import partial
+
 from bthcheck import claim, figures
 from bthcheck.theory.trajectory import epochs_until
 
@@ -31,12 +33,12 @@ def test_longer_trajectory_near_convergence(sinusoids, evidence):
     phi = sinusoids.trajectory_length / sinusoids.steps_per_epoch
     epochs = phi.sizes["epoch"]
     evidence.figure(
-        figures.curves(phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T1": (epochs - 100, epochs)}),
+        partial(figures.curves, phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"T1": (epochs - 100, epochs)}),
         "Trajectory an epoch (Fig. 1b). Median over seeds, band from the smallest to the largest.",
     )
     total = sinusoids.trajectory_length.sum("epoch")
     evidence.figure(
-        figures.violins(total, FREQUENCY, ylabel="total φ"),
+        partial(figures.violins, total, FREQUENCY, ylabel="total φ"),
         "Total trajectory over all epochs: every seed is a line.",
     )
 
@@ -61,7 +63,7 @@ def test_ordering_is_reversed_before_the_data_are_fit(sinusoids, evidence):
     )
     phi = (sinusoids.trajectory_length / sinusoids.steps_per_epoch).isel(epoch=slice(0, 3 * sixth))
     evidence.figure(
-        figures.curves(phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"reversed": (sixth - 50, sixth + 50)}),
+        partial(figures.curves, phi, FREQUENCY, ylabel="mean φ of the epoch", windows={"reversed": (sixth - 50, sixth + 50)}),
         "The first half of training: the curves cross as each frequency is learned.",
     )
 
@@ -76,7 +78,7 @@ def test_steeper_at_the_training_points(sinusoids, evidence):
     final = sinusoids.lipschitz_mean.isel(epoch=-1)
     evidence.increases(final, FREQUENCY, quantity="mean λ(x) over the training points at the end")
     evidence.figure(
-        figures.curves(sinusoids.lipschitz_mean, FREQUENCY, ylabel="mean λ(x), x in X"),
+        partial(figures.curves, sinusoids.lipschitz_mean, FREQUENCY, ylabel="mean λ(x), x in X"),
         "Local Lipschitz constant at the training points: median over seeds, band from the smallest to the largest.",
     )
 
@@ -93,7 +95,7 @@ def test_slower_training(sinusoids, evidence):
     evidence.increases(tenth, FREQUENCY, quantity="training loss at 10 % of the epochs")
     evidence.increases(epochs_until(loss, FIT), FREQUENCY, quantity=f"epochs until the training loss is below {FIT}")
     evidence.figure(
-        figures.curves(loss, FREQUENCY, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
+        partial(figures.curves, loss, FREQUENCY, ylabel="training loss", windows={"10 %": (0.1 * len(loss.epoch),) * 2}),
         "Training loss (Fig. 1a): median over seeds, band from the smallest to the largest.",
     )
 
@@ -110,11 +112,13 @@ def test_longer_trajectories_generalise_worse(sinusoids, evidence):
     evidence.increases(loss, FREQUENCY, quantity="mean test loss over the last 100 epochs")
     evidence.correlates(length, loss, FREQUENCY, quantity="test loss, with levels in the order of mean φ")
     evidence.figure(
-        figures.curves(sinusoids.test_loss, FREQUENCY, ylabel="test loss"),
+        partial(figures.curves, sinusoids.test_loss, FREQUENCY, ylabel="test loss"),
         "Test loss (Fig. 1c): median over seeds, band from the smallest to the largest.",
     )
     evidence.figure(
-        figures.scatter(length, loss, FREQUENCY, xlabel="mean φ near convergence", ylabel="test loss near convergence"),
+        partial(
+            figures.scatter, length, loss, FREQUENCY, xlabel="mean φ near convergence", ylabel="test loss near convergence"
+        ),
         "Test loss against trajectory near convergence; a line joins the levels of one seed.",
     )
 
@@ -129,7 +133,7 @@ def test_bias_varies_more(sinusoids, evidence):
     variance = sinusoids.bias_variance.isel(epoch=LAST_EPOCHS).mean("epoch")
     evidence.increases(variance, FREQUENCY, quantity="bias variance over the last 10 epochs")
     evidence.figure(
-        figures.violins(variance, FREQUENCY, ylabel="variance of b₁ / α²", log=True),
+        partial(figures.violins, variance, FREQUENCY, ylabel="variance of b₁ / α²", log=True),
         "Bias variance near convergence (Fig. 2a): every seed is a line.",
     )
 
@@ -144,6 +148,6 @@ def test_ends_further_from_initialisation(sinusoids, evidence):
     distance = sinusoids.distance_to_init.isel(epoch=-1)
     evidence.increases(distance, FREQUENCY, quantity="distance of b₁ to its initial value")
     evidence.figure(
-        figures.violins(distance, FREQUENCY, ylabel="‖b₁ − b₁⁰‖"),
+        partial(figures.violins, distance, FREQUENCY, ylabel="‖b₁ − b₁⁰‖"),
         "Distance to initialisation (Fig. 2b): every seed is a line.",
     )

@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 CACHE = ".bthcheck_cache"
 HELP = """Say what the folder of finished runs holds: size, entries of each experiment, what killed processes left.
 
+Beside runs it holds results that are kept: searches, traces and figures of claims.
+
 \b
 Examples:
   bthcheck cache
   bthcheck cache prune --older-than 30d --dry-run
 """
-PRUNE = """Remove finished runs, and what killed processes left.
+PRUNE = """Remove finished runs and kept results, and what killed processes left.
 
-What is chosen by any of the options is removed; without one, only what killed processes left. The age of a run is the time
-since it was written or last read. A run that a process is at is never removed.
+What is chosen by any of the options is removed; without one, only what killed processes left. The age of a run or result is
+the time since it was written or last read. One that a process is at is never removed.
 
 \b
 Examples:
@@ -50,11 +52,12 @@ def command(ctx: click.Context, cache_dir: str) -> None:
     ctx.obj = cache_dir
     if ctx.invoked_subcommand is not None:
         return
-    from bthcheck.report.numbers import count
 
     folder, found = _entries(cache_dir)
-    click.echo(f"{folder}: {count(len(found), 'run')}, {_size(sum(entry.size for entry in found))}")
+    click.echo(f"{folder}: {_counted(found)}, {_size(sum(entry.size for entry in found))}")
     rows = [("experiment", "runs", "size", "last used", "of this code")]
+    if not all(entry.is_run for entry in found):
+        rows = [("experiment, or function of kept results", "entries", *rows[0][2:])]
     for name, group in _groups([entry for entry in found if entry.about is not None]).items():
         last = datetime.datetime.fromtimestamp(max(entry.used for entry in group)).strftime("%Y-%m-%d")
         of_code = "yes" if group[0].current else "no"
@@ -64,9 +67,7 @@ def command(ctx: click.Context, cache_dir: str) -> None:
     silent = [entry for entry in found if entry.about is None]
     if silent:
         size = _size(sum(entry.size for entry in silent))
-        click.echo(
-            f"{count(len(silent), 'run')}, {size}, do not say what they are of: they are damaged, or of an earlier version"
-        )
+        click.echo(f"{_counted(silent)}, {size}, do not say what they are of: they are damaged, or of an earlier version")
     _say_leftovers(folder)
 
 
@@ -82,7 +83,6 @@ def command(ctx: click.Context, cache_dir: str) -> None:
 def prune(before: str, older_than: str | None, keep: str | None, unused: bool, dry_run: bool, cache_dir: str | None) -> None:
     """See `PRUNE`."""
     from bthcheck.files import leftovers
-    from bthcheck.report.numbers import count
     from bthcheck.training.entries import orphans, remove
 
     age = None if older_than is None else _age(older_than)
@@ -102,10 +102,12 @@ def prune(before: str, older_than: str | None, keep: str | None, unused: bool, d
             with failing():
                 path.unlink(missing_ok=True)
         _remove_abandoned()
-    runs = f"{count(len(gone), 'run')} of {len(found)}, {_size(sum(sizes[key] for key in gone))}"
-    click.echo(f"{did} from {folder}: {runs}")
+    by_key = {entry.key: entry for entry in found}
+    click.echo(
+        f"{did} from {folder}: {_counted([by_key[key] for key in gone], found)}, {_size(sum(sizes[key] for key in gone))}"
+    )
     if held:
-        click.echo(f"not removed, because a process is at them: {count(len(held), 'run')}")
+        click.echo(f"not removed, because a process is at them: {_counted([by_key[key] for key in held])}")
     if left or abandoned:
         click.echo(f"{did} {_leftover(len(left), freed, len(abandoned))}")
 
@@ -126,13 +128,27 @@ def _chosen(found: "list[Entry]", age: float | None, limit: tuple[float, str] | 
     """Return the entries that any of the options chooses; `found` is least recently used first."""
     now, chosen = time.time(), []
     most, of = limit or (float("inf"), "bytes")
-    sizes = [1 if of == "runs" else entry.size for entry in found]
+    sizes = [int(entry.is_run) if of == "runs" else entry.size for entry in found]
     after = sum(sizes)  # of an entry and of all that were used after it
     for entry, size in zip(found, sizes, strict=True):
-        if (age is not None and now - entry.used > age) or after > most or (unused and entry.current is False):
+        beyond = after > most and size > 0
+        if (age is not None and now - entry.used > age) or beyond or (unused and entry.current is False):
             chosen.append(entry)
         after -= size
     return chosen
+
+
+def _counted(some: "list[Entry]", of: "list[Entry] | None" = None) -> str:
+    """Return "5 runs and 2 kept results", or "5 runs of 6 and 2 kept results of 2", of which nothing is said where none are."""
+    from bthcheck.report.numbers import count
+
+    every = some if of is None else of
+    parts = []
+    for is_run, noun in ((True, "run"), (False, "kept result")):
+        number, total = (sum(entry.is_run is is_run for entry in group) for group in (some, every))
+        if total or (is_run and not every):
+            parts.append(count(number, noun) + ("" if of is None else f" of {total}"))
+    return " and ".join(parts)
 
 
 def _groups(found: "list[Entry]") -> "dict[str, list[Entry]]":
@@ -147,7 +163,9 @@ def _groups(found: "list[Entry]") -> "dict[str, list[Entry]]":
 
 
 def _experiment(about: dict[str, Any]) -> dict[str, Any]:
-    """Return the name and the configuration that all runs of an experiment share."""
+    """Return the name and the configuration that all runs of an experiment share; of a kept result, what computes it."""
+    if "function" in about:
+        return {"name": about["function"], "configuration": {}}
     varied = about.get("vary")
     shared = {name: value for name, value in about["description"].items() if name not in ("seed", "machine", "schema")}
     for part in ("task", "network", "training"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bthcheck.ambient import neutral
 from bthcheck.evidence.exchange import shares
@@ -173,9 +173,9 @@ def same_dispersion(
         ratio, p = 1.0, 1.0
     else:
         ratio = new_deviation / recorded_deviation if recorded_deviation else math.inf
-        p = float(min(1.0, 2 * min(stats.f.cdf(ratio**2, *freedom), stats.f.sf(ratio**2, *freedom))))
+        p = float(min(1.0, 2 * min(scipy.stats.f.cdf(ratio**2, *freedom), scipy.stats.f.sf(ratio**2, *freedom))))
     tail = (1 - CONFIDENCE) / 2
-    limits = [float(ratio / math.sqrt(stats.f.ppf(q, *freedom))) for q in (1 - tail, tail)]
+    limits = [float(ratio / math.sqrt(scipy.stats.f.ppf(q, *freedom))) for q in (1 - tail, tail)]
     return Agreement(
         differs=p <= level,
         sentence=(

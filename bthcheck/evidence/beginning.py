@@ -8,8 +8,8 @@ docs/noticing.md has the measurements.
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import stats
 
 from bthcheck.ambient import neutral
 from bthcheck.evidence.agreement import Agreement, check_level
@@ -78,7 +78,7 @@ def same_beginning(recorded: dict[str, Any], new: dict[str, Any], *, level: floa
         return Agreement(False, f"{of}there is no beginning to compare", level=level, noticeable=False)
     worst = {run: max(_relative(a, b) for a, b in zip(old[run], now[run], strict=True)) for run in common}
     moved = [run for run in common if worst[run] > TOLERANCE]
-    p = float(stats.binom.sf(len(moved) - 1, len(common), CHAOTIC))
+    p = float(scipy.stats.binom.sf(len(moved) - 1, len(common), CHAOTIC))
     middle = float(np.median(list(worst.values())))
     sentence = (
         f"{of}{len(moved)} of {len(common)} runs differ by more than rounding by epoch or window {new['after']},"

@@ -9,7 +9,7 @@ import math
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bthcheck.ambient import neutral
 
@@ -29,7 +29,7 @@ def signed_ranks(differences: np.ndarray) -> float:
     differences : (n,), also infinite, not NaN
     """
     some = differences[differences != 0]
-    doubled = np.rint(2 * stats.rankdata(np.abs(some))).astype(int)
+    doubled = np.rint(2 * scipy.stats.rankdata(np.abs(some))).astype(int)
     chance = np.zeros(doubled.sum() + 1)
     chance[0] = 1
     for rank in doubled:
@@ -50,7 +50,7 @@ def any_of(ps: list[float]) -> float:
 
     Where p-values can only take some values it errs on the safe side.
     """
-    return float(stats.chi2.sf(-2 * np.log(ps).sum(), 2 * len(ps)))
+    return float(scipy.stats.chi2.sf(-2 * np.log(ps).sum(), 2 * len(ps)))
 
 
 @neutral()
@@ -65,7 +65,7 @@ def two_samples(first: np.ndarray, second: np.ndarray) -> float:
     ----------
     first, second : (n, k) and (m, k), finite
     """
-    ranks = stats.rankdata(np.concatenate([first, second]), axis=0)
+    ranks = scipy.stats.rankdata(np.concatenate([first, second]), axis=0)
     ranks -= ranks.mean(axis=0)
     spread = ranks.std(axis=0)
     ranks /= np.where(spread > 0, spread, 1)
@@ -102,4 +102,4 @@ def arrangements(first: int, second: int) -> int:
 @neutral()
 def shares(first: int, of_first: int, second: int, of_second: int) -> float:
     """Return the p-value of "two shares differ", by Fisher's exact test, two-sided."""
-    return float(stats.fisher_exact([[first, of_first - first], [second, of_second - second]]).pvalue)
+    return float(scipy.stats.fisher_exact([[first, of_first - first], [second, of_second - second]]).pvalue)

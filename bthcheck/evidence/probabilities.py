@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from bthcheck.ambient import neutral
 from bthcheck.evidence.families import LEVEL
@@ -14,9 +14,9 @@ from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict
 @neutral()
 def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
     """Test that the probability of a violation is at most `limit`, by the exact binomial test over independent cases."""
-    below = stats.binomtest(violations, cases, limit, alternative="less").pvalue
-    above = stats.binomtest(violations, cases, limit, alternative="greater").pvalue
-    interval = stats.binomtest(violations, cases, limit).proportion_ci(CONFIDENCE)
+    below = scipy.stats.binomtest(violations, cases, limit, alternative="less").pvalue
+    above = scipy.stats.binomtest(violations, cases, limit, alternative="greater").pvalue
+    interval = scipy.stats.binomtest(violations, cases, limit).proportion_ci(CONFIDENCE)
     verdict = Verdict.SUPPORTED if below <= LEVEL else Verdict.REFUTED if above <= LEVEL else Verdict.INCONCLUSIVE
     return Finding(
         quantity=quantity,
@@ -46,16 +46,16 @@ def dispersion(scores: ArrayLike, *, quantity: str, calibrated: bool = True, low
     squares, freedom = float(((z - z.mean()) ** 2).sum()), len(z) - 1
 
     def below(bound: float) -> float:
-        return float(stats.chi2.cdf(squares / bound**2, freedom))  # p of "the deviation is below bound"
+        return float(scipy.stats.chi2.cdf(squares / bound**2, freedom))  # p of "the deviation is below bound"
 
     def above(bound: float) -> float:
-        return float(stats.chi2.sf(squares / bound**2, freedom))
+        return float(scipy.stats.chi2.sf(squares / bound**2, freedom))
 
     inside, outside = max(above(low), below(high)), min(1.0, 2 * min(below(low), above(high)))
     p, opposite = (inside, outside) if calibrated else (below(low), above(low))
     verdict = Verdict.SUPPORTED if p <= LEVEL else Verdict.REFUTED if opposite <= LEVEL else Verdict.INCONCLUSIVE
     tail = (1 - CONFIDENCE) / 2
-    interval = tuple(math.sqrt(squares / stats.chi2.ppf(q, freedom)) for q in (1 - tail, tail))
+    interval = tuple(math.sqrt(squares / scipy.stats.chi2.ppf(q, freedom)) for q in (1 - tail, tail))
     deviation = math.sqrt(squares / freedom)
     expectation = f"between {low:g} and {high:g}" if calibrated else f"below {low:g}"
     return Finding(

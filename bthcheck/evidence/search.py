@@ -41,6 +41,11 @@ class Search:
     counterexample: str | None = None
 
     @property
+    def lasting(self) -> bool:
+        """Whether what was found may be kept and read the next time: a counterexample is always searched anew."""
+        return self.counterexample is None
+
+    @property
     def summary(self) -> str:
         """One sentence on the outcome."""
         if self.counterexample:

@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bthcheck.ambient import neutral
 from bthcheck.evidence.exchange import MOST_ARRANGEMENTS, any_of, arrangements, beyond, shares, two_samples
@@ -68,7 +68,7 @@ def moved(old: np.ndarray, now: np.ndarray, columns: list[str], *, quantity: str
         return Part(shift.p, shift.smallest, _sentence(shift, columns), shift.effect, shift.interval)
     if paired:
         lost, found = int((np.isnan(now) & ~np.isnan(old)).sum()), int((np.isnan(old) & ~np.isnan(now)).sum())
-        p = float(stats.binomtest(lost, lost + found).pvalue) if lost + found else 1.0
+        p = float(scipy.stats.binomtest(lost, lost + found).pvalue) if lost + found else 1.0
     else:  # runs of one seed share its points, so that seeds count and not runs
         bad = [int(np.isnan(values).any(axis=1).sum()) for values in (old, now)]
         p = shares(bad[0], len(old), bad[1], len(now))
@@ -124,7 +124,7 @@ def _unpaired(old: np.ndarray, now: np.ndarray) -> _Shift:
         effect = interval = None
         if spread > 0:
             effect = float(second.mean() - first.mean()) / spread
-            half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(1 / len(first) + 1 / len(second))
+            half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(1 / len(first) + 1 / len(second))
             interval = (effect - half, effect + half)
         found.append((j, first.mean(), second.mean(), effect, interval))
     return _Shift(p, smallest, *max(found, key=_size))
@@ -135,7 +135,7 @@ def _in_units(moved: np.ndarray, spread: float) -> tuple[float | None, tuple[flo
     if spread == 0:
         return None, None
     scaled = moved / spread
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(scaled) - 1) * scaled.std(ddof=1)) / math.sqrt(len(scaled))
+    half = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(scaled) - 1) * scaled.std(ddof=1)) / math.sqrt(len(scaled))
     return float(scaled.mean()), (float(scaled.mean()) - half, float(scaled.mean()) + half)
 
 

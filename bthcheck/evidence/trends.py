@@ -6,8 +6,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy import stats
 
 from bthcheck.ambient import neutral
 from bthcheck.evidence.families import LEVEL
@@ -188,18 +188,18 @@ def _p_value(table: np.ndarray) -> tuple[tuple[str, float], float, str]:
         if not difference.any():
             return ("W", 0.0), 1.0, "all pairs tied"
         method = "exact" if blocks <= 50 and difference.all() else "approx"
-        result = stats.wilcoxon(difference, alternative="greater", method=method)
+        result = scipy.stats.wilcoxon(difference, alternative="greater", method=method)
         return ("W", float(result.statistic)), float(result.pvalue), method
     # Beyond these sizes the exact distribution takes seconds and the normal one is as good.
     method = "exact" if levels <= 6 and blocks <= 30 else "asymptotic"
-    result = stats.page_trend_test(table, method=method)
+    result = scipy.stats.page_trend_test(table, method=method)
     return ("Page's L", float(result.statistic)), float(result.pvalue), method
 
 
 def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=_RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=0
     ).confidence_interval
     return float(interval.low), float(interval.high)

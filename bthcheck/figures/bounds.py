@@ -1,12 +1,14 @@
 """Figures of bounds: how they grow, how loose they are, and how deviations are spread that a bound is about."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 from bthcheck.figures.style import blank, legend, style, thinned
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def growth(
@@ -17,7 +19,7 @@ def growth(
     ylabel: str,
     level: float | None = None,
     linear: bool = False,
-) -> Figure:
+) -> "Figure":
     """Draw how quantities grow with a size, on logarithmic axes.
 
     Parameters
@@ -27,6 +29,8 @@ def growth(
     level : where to draw a horizontal line, if anywhere
     linear : whether the axis of sizes is linear
     """
+    from matplotlib.ticker import LogFormatter
+
     with style():
         figure, axes = blank()
         sizes = np.unique([size for one in values.values() for size in one])
@@ -46,7 +50,7 @@ def growth(
         return figure
 
 
-def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -> Figure:
+def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -> "Figure":
     """Draw how far bounds exceed what they bound, a cumulative curve each; 1 is a bound that is met."""
     with style():
         figure, axes = blank()
@@ -60,7 +64,7 @@ def looseness(ratios: dict[str, np.ndarray], *, xlabel: str = "bound / value") -
         return figure
 
 
-def normal_scores(scores: dict[str, np.ndarray]) -> Figure:
+def normal_scores(scores: dict[str, np.ndarray]) -> "Figure":
     """Draw standardised deviations as histograms against the standard normal density."""
     with style():
         figure, axes = blank()

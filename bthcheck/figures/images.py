@@ -1,15 +1,20 @@
 """Figures of the images that are learned."""
 
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from typing import TYPE_CHECKING
 
 from bthcheck.figures.style import literal, style
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.streams import stream
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def contact_sheet(task: CorruptedImages, seed: int, count: int = 24, columns: int = 8) -> Figure:
+
+def contact_sheet(task: CorruptedImages, seed: int, count: int = 24, columns: int = 8) -> "Figure":
     """Draw the first training images with the labels that a seed trains with, a thick frame around those that were redrawn."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
     images, labels, names = task.images()[:count], task.labels(stream(seed, "data")), task.classes
     rows = -(-len(images) // columns)
     height = 0.95 * rows + 0.45

@@ -1,12 +1,15 @@
 """The figures that the paper has of a training, for any: losses, trajectory, Lipschitz constants, variance, distance."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
 from bthcheck.figures.statistics import curves, means, scatter, violins
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 LATE_EPOCHS = 10
 """How many epochs at the end the bias's variance is the mean of, as in Figures 2a and 2c."""
@@ -16,7 +19,7 @@ class Drawn(NamedTuple):
     """A figure with the name of its file and what is said below it."""
 
     name: str
-    figure: Figure
+    figure: "Figure"
     caption: str
 
 

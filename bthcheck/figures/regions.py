@@ -1,18 +1,17 @@
 """Figures of linear regions: maps over a plane as images, so that a hundred regions cost no more than one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import LinearLocator, MaxNLocator
 
 from bthcheck.figures.style import defaults, style
 from bthcheck.geometry.regions import PlaneGrid, Status
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
 
 _INFEASIBLE = "0.78"
 _UNDECIDED = "#d55e00"
@@ -20,7 +19,7 @@ _MISSING = "#56b4e9"
 
 
 @defaults()
-def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = None) -> Figure:
+def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = None) -> "Figure":
     """Draw what is learned, what was, the regions, their slopes, and what Theorem 2 says of them.
 
     Parameters
@@ -29,6 +28,10 @@ def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = 
     target : ("u", "v"), the ground truth
     points : (m, 2), (u, v) of the training points, drawn as dots
     """
+    from matplotlib.colors import Normalize
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     figure, panels = _panels(5)
     status = regions.status[regions.region_number]
     bound, nonzeros = regions.bound[regions.region_number], regions.nonzeros[regions.region_number]
@@ -55,13 +58,13 @@ def maps(regions: xr.Dataset, target: xr.DataArray, points: np.ndarray | None = 
     if bool((status == Status.UNDECIDED).any()):
         handles.append(Patch(color=_UNDECIDED, label="not decided by the solver"))
     if points is not None:
-        handles.append(matplotlib.lines.Line2D([], [], marker=".", linestyle="", color="0.4", label="training points"))
+        handles.append(Line2D([], [], marker=".", linestyle="", color="0.4", label="training points"))
     figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.83, 0.26), fontsize=8, frameon=False)
     return figure
 
 
 @defaults()
-def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> Figure:
+def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> "Figure":
     """Draw up to three surfaces over a plane side by side, in colours of their own scales, with the training points as dots.
 
     Parameters
@@ -69,6 +72,8 @@ def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> Figure:
     values : title → ("u", "v"); what is not finite is left white
     points : (m, 2), (u, v) of the training points
     """
+    from matplotlib.colors import Normalize
+
     figure, panels = _panels(len(values), rows=1)
     for axes, (title, surface) in zip(panels, values.items(), strict=True):
         shown = surface.where(np.isfinite(surface))
@@ -81,7 +86,7 @@ def surfaces(values: dict[str, xr.DataArray], points: np.ndarray) -> Figure:
 
 
 @defaults()
-def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
+def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> "Figure":
     """Draw f and λ on a plane, and in colour where the condition of Theorem 3 does not hold.
 
     Parameters
@@ -90,6 +95,10 @@ def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
     held : (points of the grid,) bool, where s(x) ≤ Σ s(x_i)
     points : (m, 2), (u, v) of the training points, drawn as dots
     """
+    from matplotlib.colors import Normalize
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     shape = (len(grid.u), len(grid.v))
     names = {"u": grid.u, "v": grid.v}
     f, slopes, missing = (
@@ -109,14 +118,14 @@ def condition(grid: PlaneGrid, held: np.ndarray, points: np.ndarray) -> Figure:
     panels[0].plot(*points.T, ".", color="white", markersize=1.8, markeredgewidth=0, rasterized=True)
     handles: list[Any] = [
         Patch(color=_MISSING, label="some combination of neurons\nis on at no training point"),
-        matplotlib.lines.Line2D([], [], marker=".", linestyle="", color="0.4", label="training points"),
+        Line2D([], [], marker=".", linestyle="", color="0.4", label="training points"),
     ]
     figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.83, 0.5), fontsize=8, frameon=False)
     return figure
 
 
 @defaults()
-def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
+def stability(changed: xr.DataArray, gamma: xr.DataArray) -> "Figure":
     """Draw Assumption 1 against the learning rate, a dot a seed: points that change pattern, and γ.
 
     Parameters
@@ -124,6 +133,8 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
     changed : ("learning_rate", "seed"), share of the training points
     gamma : ("learning_rate", "seed"), largest relative change of a slope
     """
+    from matplotlib.figure import Figure
+
     with style():
         figure = Figure(figsize=(5.6, 2.8))
         figure.subplots_adjust(left=0.11, right=0.97, bottom=0.19, top=0.94, wspace=0.34)
@@ -141,8 +152,11 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> Figure:
         return figure
 
 
-def _panels(count: int, rows: int = 2) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, rows: int = 2) -> "tuple[Figure, list[Axes]]":
     """Return a figure of `rows` × 3 places with a map in each of the first `count`."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LinearLocator
+
     with style(axes_grid=False, font_size=7):
         figure = Figure(figsize=(7.4, 2.3 * rows))
         figure.subplots_adjust(left=0.05, right=0.96, bottom=0.12 / rows, top=1 - 0.1 / rows, wspace=0.34, hspace=0.22)
@@ -160,7 +174,7 @@ def _panels(count: int, rows: int = 2) -> tuple[Figure, list[Axes]]:
         return figure, panels[:count]
 
 
-def _image(axes: Axes, pixels: np.ndarray, regions: xr.Dataset | xr.DataArray, **options: Any) -> Any:
+def _image(axes: "Axes", pixels: np.ndarray, regions: xr.Dataset | xr.DataArray, **options: Any) -> Any:
     edges: list[float] = []
     for axis in (regions.u.values, regions.v.values):  # a grid point is the middle of its pixel
         half = (axis[-1] - axis[0]) / max(1, len(axis) - 1) / 2
@@ -172,6 +186,9 @@ def _image(axes: Axes, pixels: np.ndarray, regions: xr.Dataset | xr.DataArray, *
 
 def _scale(bar: Any, norm: Any) -> None:
     """Put a few plain numbers beside a colour bar; Matplotlib's own on a short logarithmic one overlap."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MaxNLocator
+
     if isinstance(norm, LogNorm):
         ticks = np.geomspace(bar.vmin, bar.vmax, 4)
         bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
@@ -193,15 +210,19 @@ def _borders(number: xr.DataArray, fine: int = 3) -> np.ndarray:
 
 def _painted(status: xr.DataArray, colors: dict[Any, str]) -> np.ndarray:
     """Return an image (v, u, RGBA) with the regions of some kinds in one colour each, else transparent."""
+    from matplotlib.colors import to_rgba
+
     values = status.transpose("v", "u").values
     image = np.zeros((*values.shape, 4))
     for kind, color in colors.items():
-        image[values == kind] = matplotlib.colors.to_rgba(color)
+        image[values == kind] = to_rgba(color)
     return image
 
 
-def _slope_norm(regions: xr.Dataset) -> Normalize:
+def _slope_norm(regions: xr.Dataset) -> "Normalize":
     """One logarithmic scale for λ and its bounds, at most three decades; what is below has the lowest colour."""
+    from matplotlib.colors import LogNorm, Normalize
+
     values = np.concatenate([regions.lipschitz.values.ravel(), regions.bound.values])
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
@@ -209,5 +230,7 @@ def _slope_norm(regions: xr.Dataset) -> Normalize:
     return LogNorm(max(values.min(), values.max() / 1000), values.max(), clip=True)
 
 
-def _counts(nonzeros: xr.DataArray) -> Normalize:
+def _counts(nonzeros: xr.DataArray) -> "Normalize":
+    from matplotlib.colors import Normalize
+
     return Normalize(0, max(1, int(nonzeros.max())))

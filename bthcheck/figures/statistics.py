@@ -1,15 +1,15 @@
 """Figures of statistics over levels and seeds: along training, as distributions, one against another."""
 
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bthcheck.figures.style import blank, legend, literal, style, thinned
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_SEEDS = 50
 """Of how many seeds each is drawn, beside the extremes: more cannot be told apart, and would be most of a report."""
@@ -22,7 +22,7 @@ def curves(
     ylabel: str | None = None,
     log: bool = True,
     windows: dict[str, tuple[float, float]] | None = None,
-) -> Figure:
+) -> "Figure":
     """Draw values against the epoch, a line a level: the median over seeds, in a band from the smallest to the largest.
 
     Parameters
@@ -53,7 +53,7 @@ def curves(
         return figure
 
 
-def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) -> Figure:
+def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) -> "Figure":
     """Draw mean ± standard deviation over seeds against the epoch on linear axes, and the median dotted, a colour a level.
 
     Parameters
@@ -77,7 +77,7 @@ def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) 
         return figure
 
 
-def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0.95, log: bool = True) -> Figure:
+def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0.95, log: bool = True) -> "Figure":
     """Draw single steps: the raw values faintly, and their exponential moving average, a colour a level.
 
     Parameters
@@ -100,7 +100,7 @@ def smoothed(values: xr.DataArray, along: str, *, ylabel: str, weight: float = 0
         return figure
 
 
-def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log: bool = False) -> Figure:
+def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log: bool = False) -> "Figure":
     """Draw the distribution over seeds at each level, with the seeds as points joined by lines.
 
     Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says; the distribution is that of all.
@@ -109,6 +109,8 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
     ----------
     values : dimensions (`along`, "seed")
     """
+    from matplotlib.ticker import MaxNLocator
+
     with style():
         figure, axes = blank()
         table = values.transpose("seed", along).values
@@ -132,7 +134,7 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
         return figure
 
 
-def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> Figure:
+def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: str, ylabel: str) -> "Figure":
     """Draw one quantity against another, a colour a level and a thin line a seed; both of dimensions (`along`, "seed").
 
     Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says.
@@ -153,7 +155,7 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
         return figure
 
 
-def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Figure:
+def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> "Figure":
     """Draw several measures of the same runs against the level: a line of medians each, and the seeds as points.
 
     Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says; the medians are those of all.
@@ -162,6 +164,8 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> Fig
     ----------
     values : label → dimensions (`along`,) or (`along`, "seed"); what is not finite is left out
     """
+    import matplotlib
+
     with style():
         figure, axes = blank()
         positions = np.arange(next(iter(values.values())).sizes[along])
@@ -207,6 +211,8 @@ def _few(axes: Any, table: np.ndarray) -> np.ndarray:
 
 def _colors(values: xr.DataArray, along: str) -> list[tuple[Any, Any]]:
     """Levels with colours that follow their order."""
+    import matplotlib
+
     palette = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.05, values.sizes[along]))
     return list(zip(values[along].values.tolist(), palette, strict=True))
 

@@ -1,17 +1,21 @@
 """The figure of a watched training: what its gradients, its first bias and its Lipschitz constants did."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bthcheck.figures.style import legend, style, thinned
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HALF_WIDTH = 20  # records on either side that a mean is taken over
 _STATES = ("distance_to_init", "lipschitz_mean", "lipschitz_max")  # which do not depend on what a batch happened to hold
 
 
-def watched(records: xr.Dataset) -> Figure:
+def watched(records: xr.Dataset) -> "Figure":
     """Draw φ and ‖g‖, λ where it was probed, the bias's way, and the loss against the step.
 
     What depends on the batch is drawn as the mean of 41 records around each, over the faint values themselves.
@@ -30,6 +34,8 @@ def watched(records: xr.Dataset) -> Figure:
              "update": "‖Δb₁‖", "distance_to_init": "distance", "train_loss": "loss"}  # fmt: skip
     shown = {label: [name for name in some if np.isfinite(records[name]).any()] for label, some in panels.items()}
     shown = {label: some for label, some in shown.items() if some} or {"output / input": []}
+    from matplotlib.figure import Figure
+
     with style():
         figure = Figure(figsize=(5.6, 0.5 + 2.1 * len(shown)))
         figure.subplots_adjust(left=0.14, right=0.97, bottom=0.5 / (0.5 + 2.1 * len(shown)), top=0.97, hspace=0.18)
@@ -46,7 +52,7 @@ def watched(records: xr.Dataset) -> Figure:
         return figure
 
 
-def _line(axes: Axes, values: xr.DataArray, start: float | None, label: str, color: str) -> None:
+def _line(axes: "Axes", values: xr.DataArray, start: float | None, label: str, color: str) -> None:
     finite = np.isfinite(values.values)
     steps, raw = values.step.values[finite], values.values[finite]
     which = thinned(len(raw))

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
+import scipy
 
 from bthcheck.ambient import neutral
 from bthcheck.checks import positive, positive_int
@@ -100,7 +100,7 @@ def _radius(radius: float) -> float:
 
 def _log_ball(k: int) -> float:
     """Logarithm of the volume of the unit ball in k dimensions."""
-    return k / 2 * math.log(math.pi) - float(gammaln(k / 2 + 1))
+    return k / 2 * math.log(math.pi) - float(scipy.special.gammaln(k / 2 + 1))
 
 
 def _ceil(value: float) -> float:

@@ -10,9 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import qr
-from scipy.optimize import linprog
+import scipy
 
 from bthcheck.ambient import neutral
 
@@ -156,9 +154,9 @@ class BasisPursuit:
         options: dict[str, object] = {"presolve": False}  # which takes longer than solving
         if self.max_iterations is not None:
             options["maxiter"] = self.max_iterations * count
-        result = linprog(
+        result = scipy.optimize.linprog(
             np.tile(weights, 2 * count),
-            A_eq=sparse.kron(sparse.eye_array(count), np.hstack([self._rows, -self._rows]), format="csc"),
+            A_eq=scipy.sparse.kron(scipy.sparse.eye_array(count), np.hstack([self._rows, -self._rows]), format="csc"),
             b_eq=right.T.ravel(),
             method="highs-ds",
             options=options,
@@ -188,5 +186,5 @@ class BasisPursuit:
         rank = len(self.dependent) - (self.columns.shape[1] - self.rank)
         if not rank:
             return rows[:0]
-        _, _, order = qr(rows.T, mode="economic", pivoting=True)
+        _, _, order = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
         return rows[order[:rank]]

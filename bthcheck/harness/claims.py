@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,17 @@ def claim(id: str, *, statement: str, source: str, kind: str = "trend", scope: s
     return pytest.mark.claim(Claim(id, statement, source, kind, scope))
 
 
+def _called(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call a function and keep nothing."""
+    return function(*arguments, **options)
+
+
 @dataclass
 class Evidence:
     """What a claim's test presents: findings, figures, tables and notes. The fixture `evidence` is one of these.
 
     placebo : a generator that permutes levels within seeds before each trend test, or None
+    kept : calls a function whose result may be kept; see `bthcheck.training.kept.Keeper`
     """
 
     claim: Claim
@@ -85,6 +92,7 @@ class Evidence:
     figures: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
+    kept: Callable[..., Any] = _called
 
     def increases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that `values` increase along ordered levels within seeds; see `bthcheck.evidence.trend`."""
@@ -160,23 +168,33 @@ class Evidence:
         cells = [[cell(value) for value in row] for row in rows]
         self.tables.append({"caption": cell(caption), "columns": [cell(value) for value in columns], "rows": cells})
 
-    def figure(self, figure: "Figure", caption: str) -> None:
+    def figure(self, figure: "Figure | partial[Figure]", caption: str) -> None:
         """Add a figure to the claim's section of the report; it is written to the results folder.
 
         One that cannot be written is said in a note instead: what was found does not depend on it.
+
+        Parameters
+        ----------
+        figure : a figure, or how it is to be drawn, ``partial(figures.curves, phi, "frequency")``: one that was drawn before of
+            the same values is then read from the cache
         """
-        from bthcheck.figures import save
+        from bthcheck.figures import style
 
         path = self.folder / "figures" / f"{self.claim.id}-{len(self.figures) + 1}.svg"
         try:
-            save(figure, path)
+            if isinstance(figure, partial):
+                content, width = self.kept(style.drawn, figure.func, *figure.args, **figure.keywords)
+                style.write(content.tobytes(), path)
+            else:
+                width = figure.get_figwidth()
+                style.save(figure, path)
         except OSError as error:
             self.note(f"A figure is missing because {path} cannot be written: {error.strerror}. It was: {cell(caption)}")
             return
         except ValueError as error:  # such as a label that is no formula, though it has two dollars
             self.note(f"A figure is missing because it cannot be drawn: {cell(str(error).strip())}. It was: {cell(caption)}")
             return
-        wide = bool(figure.get_figwidth() > _WIDE)
+        wide = bool(width > _WIDE)
         self.figures.append({"path": path.relative_to(self.folder).as_posix(), "caption": cell(caption), "wide": wide})
 
     @property

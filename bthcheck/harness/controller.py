@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ class Controller(Worker):
         self.monitor = ProgressMonitor(settings.channel)
         self.screen: Screen | None = None
         self._prepared = False
+        self._weights: dict[str, int] = {}
         self.state = RUNNING
         self._quiet_until = 0.0
         self._made: list[Path] = []
@@ -85,6 +87,16 @@ class Controller(Worker):
         if CLUSTER in self.config.stash:
             shared["dask"] = self.config.stash[CLUSTER].address
         node.workerinput["bthcheck"] = {name: str(path) for name, path in shared.items()}
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Hand out claims as `bthcheck.harness.schedule` says, unless another way was asked for."""
+        if config.getvalue("dist") != "load":
+            return None
+        from bthcheck.harness.schedule import LongestFirst
+
+        on_gpus = option(config, "device").startswith("cuda")
+        return LongestFirst(config, log, lambda: self._weights, sys.maxsize if on_gpus else available_threads())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
@@ -298,6 +310,7 @@ class Controller(Worker):
     def _hear_of_claims(self) -> None:
         for event in self.settings.channel.events("collected"):
             self.results.claims.update(event["claims"])
+            self._weights.update(event["weights"])
 
     @contextlib.contextmanager
     def _or_say(self, consequence: str) -> Iterator[None]:

@@ -11,9 +11,9 @@ from bthcheck.checks import readable_folder
 from bthcheck.choices import cuda_count, share_of_devices
 from bthcheck.harness import cluster
 from bthcheck.harness.options import option
-from bthcheck.harness.session import RunLog
+from bthcheck.harness.session import ResultLog, RunLog
 from bthcheck.harness.settings import worker_number
-from bthcheck.harness.stash import EVIDENCE, SETTINGS, TRAINED, claim_of
+from bthcheck.harness.stash import EVIDENCE, KEEPER, SETTINGS, TRAINED, claim_of
 from bthcheck.report.experiments import without_folders
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bthcheck.experiments import Experiment
     from bthcheck.harness.claims import Evidence
+    from bthcheck.training.kept import Keeper
 
 _EXAMPLES = {"quick": 100, "laptop": 150, "paper": 4000}
 _NETWORKS = {"quick": 2, "laptop": 3, "paper": 10}
@@ -98,6 +99,31 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
 
 
 @pytest.fixture(scope="session")
+def kept(pytestconfig: pytest.Config) -> "Keeper":
+    """A function that calls another whose result is kept beside the runs: ``kept(function, *arguments)``.
+
+    See `bthcheck.training.kept.Keeper` for what a function may be given and return. With ``--no-cache`` results are kept for
+    the session alone.
+    """
+    return _keeper(pytestconfig)
+
+
+def _keeper(config: pytest.Config) -> "Keeper":
+    """Return the keeper of this process: not the fixture's, which another plugin's of that name may hide."""
+    from bthcheck.training.cache import RunCache
+    from bthcheck.training.kept import Keeper
+
+    if KEEPER not in config.stash:
+        settings = config.stash[SETTINGS]
+        try:
+            cache = RunCache(settings.cache)
+        except ValueError as error:
+            pytest.fail(str(error), pytrace=False)
+        config.stash[KEEPER] = Keeper(cache, ResultLog(settings.channel))
+    return config.stash[KEEPER]
+
+
+@pytest.fixture(scope="session")
 def sinusoids(train: "Callable[[Experiment], xr.Dataset]") -> "xr.Dataset":
     """The sinusoid experiment, Figures 1a–c and 2a–b of the paper."""
     from bthcheck.experiments import SINUSOIDS
@@ -170,5 +196,6 @@ def evidence(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> "Ev
         import numpy as np
 
         generator = np.random.default_rng(zlib.crc32(claim.id.encode()))
-    request.node.stash[EVIDENCE] = presented = Evidence(claim, settings.results, generator)
+    presented = Evidence(claim, settings.results, generator, kept=_keeper(pytestconfig))
+    request.node.stash[EVIDENCE] = presented
     return presented

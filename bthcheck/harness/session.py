@@ -109,20 +109,49 @@ class RunLog(Reporter):
             self.trainers.append(worker)
 
 
+class ResultLog:
+    """Tells a channel of every result that is kept; the listener that `bthcheck.training.kept.Keeper` is given."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def finish(self, function: str, key: str, computed: bool, seconds: float) -> None:
+        """A result is at hand."""
+        self._channel.log("result", function=function, key=key, computed=computed, seconds=seconds)
+
+    def wait(self, sentence: str) -> None:
+        """Another process is at it."""
+        self._channel.log("wait", sentence=sentence)
+
+
 @dataclass(frozen=True)
 class Usage:
-    """How often the cache served a session: distinct runs read, distinct runs trained, and the time that training took."""
+    """How often the cache served a session: distinct runs read, distinct runs trained, and the time that training took.
+
+    results_read, results_computed : the same of results that are kept, such as searches and traces
+    """
 
     hits: int
     misses: int
     seconds: float
+    results_read: int = 0
+    results_computed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for the report."""
-        return {"from_cache": self.hits, "trained": self.misses, "training_seconds": round(self.seconds, 1)}
+        return {
+            "from_cache": self.hits,
+            "trained": self.misses,
+            "training_seconds": round(self.seconds, 1),
+            "results_from_cache": self.results_read,
+            "results_computed": self.results_computed,
+        }
 
     def __str__(self) -> str:
-        return f"{self.hits} runs from the cache, {self.misses} trained in {self.seconds:.1f} s of one core"
+        runs = f"{self.hits} runs from the cache, {self.misses} trained in {self.seconds:.1f} s of one core"
+        if not self.results_read + self.results_computed:
+            return runs
+        return f"{runs}; of other results {self.results_read} from the cache, {self.results_computed} computed"
 
 
 def usage(channel: Channel) -> Usage:
@@ -134,4 +163,8 @@ def usage(channel: Channel) -> Usage:
             trained[event["key"]] = event["seconds"]
         else:
             read.add(event["key"])
-    return Usage(len(read - trained.keys()), len(trained), sum(trained.values()))
+    computed, found = set[str](), set[str]()
+    for number, event in enumerate(channel.events("result")):
+        key = event["key"] or f"{number}"  # of what is not kept there is none, and each is another
+        (computed if event["computed"] else found).add(key)
+    return Usage(len(read - trained.keys()), len(trained), sum(trained.values()), len(found - computed), len(computed))

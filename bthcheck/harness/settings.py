@@ -23,7 +23,7 @@ class Settings:
     cache : folder of finished runs; with --no-cache, one that is deleted after the session
     channel : what the processes of this session share
     seeds : None for the profile's
-    threads : cores for this process
+    threads : runs that this process trains at once
     baseline : file that verdicts are put on record in
     record : file that those on record are read from
     data : archive of images that is read in the place of the full CIFAR-10, or None
@@ -83,7 +83,7 @@ def settings_of(config: pytest.Config) -> Settings:
         cache=folders["cache"],
         channel=Channel(folders["channel"]),
         seeds=chosen,
-        threads=max(1, available_threads() // workers),
+        threads=at_once(workers, available_threads()),
         placebo=option(config, "placebo"),
         baseline=folders["baseline"],
         record=folders["record"],
@@ -93,6 +93,15 @@ def settings_of(config: pytest.Config) -> Settings:
         markdown=_markdown_file(config) if shared is None else None,
         dask=dask,
     )
+
+
+def at_once(workers: int, cores: int) -> int:
+    """Return how many runs a worker trains at once.
+
+    With no more workers than cores each has its share of the cores. With more, as many as there are cores run claims, and train
+    in the place of those that stand by: so that the last claim of a session has more than one core, too.
+    """
+    return max(cores // workers, -(-workers // min(workers, cores)))
 
 
 def _data(config: pytest.Config) -> None:

@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from bthcheck.harness.settings import Settings
     from bthcheck.harness.trained import Trained
     from bthcheck.training.clusters import Cluster
+    from bthcheck.training.kept import Keeper
 
 SETTINGS: "pytest.StashKey[Settings]" = pytest.StashKey()
 EVIDENCE: "pytest.StashKey[Evidence]" = pytest.StashKey()
 TRAINED: "pytest.StashKey[Trained]" = pytest.StashKey()
 CLUSTER: "pytest.StashKey[Cluster]" = pytest.StashKey()
+KEEPER: "pytest.StashKey[Keeper]" = pytest.StashKey()
 RECORD: "pytest.StashKey[str]" = pytest.StashKey()
 
 

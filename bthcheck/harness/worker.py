@@ -14,6 +14,7 @@ from bthcheck.harness.results import ATTRIBUTE, properties
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.source import source_of
 from bthcheck.harness.stash import EVIDENCE, RECORD, TRAINED, claim_of
+from bthcheck.harness.weights import weight
 from bthcheck.report.baseline import read_baseline
 from bthcheck.report.snapshot import Snapshot, claim_entry
 from bthcheck.text import visible
@@ -59,7 +60,8 @@ class Worker:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         claims = {item.nodeid: asdict(claim) for item in session.items if (claim := claim_of(item)) is not None}
-        self.settings.channel.log("collected", claims=claims)
+        weights = {item.nodeid: weight(getattr(item, "fixturenames", ())) for item in session.items if item.nodeid in claims}
+        self.settings.channel.log("collected", claims=claims, weights=weights)
         if claims:
             gc.freeze()  # what was imported is here to stay: no collection need go through its million objects again
 

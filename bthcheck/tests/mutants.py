@@ -4,6 +4,7 @@ from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_dispatch import MUTANTS_OF_DISPATCH
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
+from bthcheck.tests.mutants_kept import MUTANTS_OF_WHAT_IS_KEPT
 from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
@@ -394,4 +395,5 @@ MUTANTS = [
     *MUTANTS_OF_COMPARING,
     *MUTANTS_OF_SCALE,
     *MUTANTS_OF_DISPATCH,
+    *MUTANTS_OF_WHAT_IS_KEPT,
 ]  # fmt: skip

@@ -122,7 +122,7 @@ MUTANTS_OF_CHANGES = [
     ),
     Mutant(
         "runs that diverged are forgotten", "comparison with the record", "evidence/shifts.py",
-        "p = float(stats.binomtest(lost, lost + found).pvalue) if lost + found else 1.0",
+        "p = float(scipy.stats.binomtest(lost, lost + found).pvalue) if lost + found else 1.0",
         "p = 1.0",
         (DIVERGED,),
     ),

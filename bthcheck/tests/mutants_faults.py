@@ -21,7 +21,7 @@ MUTANTS_OF_FAULTS = [
     ),
     Mutant(
         "faults", "form of an entry", "training/cache.py",
-        "form.check(result)",
+        "form.check(found)",
         "pass",
         (f"{ENTRY}[forged, with a checksum that is right]",),
     ),

@@ -13,10 +13,10 @@ import stat
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -34,6 +34,7 @@ from bthcheck.training.statistics import FINITE, STATISTICS
 SCHEMA = 1
 _TOUCH_SECONDS = 24 * 3600
 _swept: dict[Path, float] = {}  # when this process last looked through a folder for what was left behind
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -170,19 +171,42 @@ class RunCache:
         ----------
         form : what it has to look like, if that is known
         """
-        path = self.path(key)
+
+        def result(arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> RunResult:
+            found = _result(arrays, facts)
+            if form is not None:
+                form.check(found)
+            return found
+
+        said = ("the cached run", "is trained again")
+        return self.entry(self.path(key), key, result, said, None if form is None else form.most_bytes)
+
+    def entry(
+        self,
+        path: Path,
+        key: str,
+        decode: Callable[[dict[str, np.ndarray], dict[str, Any]], Entry],
+        said: tuple[str, str],
+        most: int | None = None,
+    ) -> Entry | None:
+        """Return what is in a file, decoded, or None, with a warning if it is there but cannot be trusted.
+
+        Parameters
+        ----------
+        decode : is given arrays and facts; whatever it raises, the file is damaged
+        said : what it is a file of, and what becomes of that if it cannot be trusted, for the warning
+        most : bytes that it can have
+        """
         try:
-            content = _content(path, None if form is None else form.most_bytes)
-            result = None if content is None else _decoded(content, key)
-            if result is not None and form is not None:
-                form.check(result)
+            content = _content(path, most)
+            result = None if content is None else decode(*_opened(content, key))
             self._note_use(path)
             return result
         except PermissionError as error:
             problem = f"cannot be read ({error.strerror})"
         except Exception as error:  # whatever a file holds that somebody else wrote, it is no reason to stop
             problem = f"is damaged ({_reason(error)})"
-        self._say(f"the cached run {path} {problem} and is trained again")
+        self._say(f"{said[0]} {path} {problem} and {said[1]}")
         return None
 
     def write(self, key: str, result: RunResult, about: dict[str, Any] | None = None) -> None:
@@ -190,19 +214,26 @@ class RunCache:
 
         `about` is kept with it, for whoever looks through the folder.
         """
-        if self._mode is None:
-            return
         arrays = {f"statistics/{name}": values for name, values in result.statistics.items()}
         arrays["parameters"] = result.parameters
         known = {"key": key, "schema": SCHEMA, "diverged": result.diverged, "seconds": result.seconds}
-        facts = json.dumps(known | ({} if about is None else {"about": about}))
-        content = save(arrays, {"facts": facts, "sha256": _digest(arrays, facts)})
+        self.store(self.path(key), arrays, known | ({} if about is None else {"about": about}), "runs finished")
+
+    def store(self, path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any], what: str) -> None:
+        """Write a file that `entry` reads, whole or not at all; where it cannot be written, say so once, of `what`, and go on.
+
+        `facts` have the "key" and the "schema".
+        """
+        if self._mode is None:
+            return
+        text = json.dumps(facts)
+        content = save(arrays, {"facts": text, "sha256": _digest(arrays, text)})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _clear(self.path(key))
-            write_whole(self.path(key), content)
+            _clear(path)
+            write_whole(path, content)
         except OSError as error:
-            self._say(f"runs finished from now on may not be kept in {self.folder}: {error.strerror}")
+            self._say(f"{what} from now on may not be kept in {self.folder}: {error.strerror}")
 
     def _note_use(self, path: Path) -> None:
         """Have the time of a file say when it was last of use, to a day: what is pruned first is what nobody read."""
@@ -262,7 +293,8 @@ def _digest(arrays: dict[str, np.ndarray], facts: str) -> str:
     return digest.hexdigest()
 
 
-def _decoded(content: bytes, key: str) -> RunResult:
+def _opened(content: bytes, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and facts of a file, or raise if it is not, to the bit, one that was written for this key."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > LARGEST_HEADER:
         raise ValueError("it has no header")
@@ -275,6 +307,10 @@ def _decoded(content: bytes, key: str) -> RunResult:
         raise ValueError("it belongs to another run")
     if _digest(arrays, metadata["facts"]) != metadata["sha256"]:
         raise ValueError("its checksum does not match")
+    return arrays, facts
+
+
+def _result(arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> RunResult:
     prefix = "statistics/"
     statistics = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     parameters = arrays["parameters"]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+_ASIDE = ("__main__.py", "benchmark", "cli", "harness", "pytest_plugin.py", "report", "tests")  # these only call and show
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -46,8 +47,7 @@ def sources(module: str, package: Path = PACKAGE) -> list[Path]:
         if path is None:
             raise ValueError(f"{package.name} has no module {name}")
         found[name] = path
-        tree = ast.parse(path.read_text(encoding="utf-8"), path)
-        pending += [imported for imported in _imports(tree) if imported.partition(".")[0] == package.name]
+        pending += [imported for imported in _imported_by(path, _stamp(path)) if imported.partition(".")[0] == package.name]
         pending = [child for name in pending if (child := _module(name, package)) is not None]
     return sorted(found.values())
 
@@ -56,6 +56,22 @@ def sources(module: str, package: Path = PACKAGE) -> list[Path]:
 def digest(module: str) -> str | None:
     """Return a digest of the text of `sources`; None if it is no more what this process has imported, as after a pull."""
     paths = sources(module)
+    total = text_digest(paths, PACKAGE)
+    with contextlib.suppress(OSError):
+        if all(_stamp(path) == _IMPORTED.get(path) for path in paths):
+            return total
+    return None
+
+
+def package_files() -> list[Path]:
+    """Return the files of the package that a number can come from, sorted."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in _ASIDE)
+
+
+@functools.cache
+def package_digest() -> str | None:
+    """Return a digest of the text of `package_files`; None if it is no more what was imported."""
+    paths = package_files()
     total = text_digest(paths, PACKAGE)
     with contextlib.suppress(OSError):
         if all(_stamp(path) == _IMPORTED.get(path) for path in paths):
@@ -83,6 +99,13 @@ def _module(name: str, package: Path) -> str | None:
         return name
     parent = name.rpartition(".")[0]
     return parent if parent and _path(parent, package) is not None else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _imported_by(path: Path, stamp: tuple[int, int]) -> tuple[str, ...]:
+    """Return what a file imports; `stamp` is that of its text, which many modules have in common and need be read once."""
+    del stamp
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"), path)))
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

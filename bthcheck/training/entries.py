@@ -1,7 +1,7 @@
-"""What is in a folder of finished runs, without reading more than the beginning of a file, and without loading PyTorch.
+"""What is in a folder of finished runs and kept results, without reading more than the beginning of a file, or loading PyTorch.
 
-An entry says of itself what it is of: the experiment, and everything that its numbers depend on. The time of its file is when
-it was last of use. Who prunes takes the lock of a run first, so that no entry goes that a process is at.
+An entry says of itself what it is of, the experiment or function, and everything that its numbers depend on. The time of its
+file is when it was last of use. Who prunes takes the lock of an entry first, so that none goes that a process is at.
 """
 
 import contextlib
@@ -20,12 +20,14 @@ from bthcheck.training import code
 
 LARGEST_HEADER = 2**20  # bytes; some 3000 are written
 _LIBRARIES = ("numpy", "torch", "numba")
-_SUFFIX = ".safetensors"
+RESULT_LIBRARIES = (*_LIBRARIES, "scipy", "xarray", "hypothesis", "matplotlib")
+"""What results that are kept depend on: they are computed, not only trained."""
+_SUFFIX, KEPT = ".safetensors", ".kept"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished run in a folder.
+    """A finished run in a folder, or a result that was computed and kept.
 
     size : bytes
     used : when it was written or last read, to a day, in seconds since 1970
@@ -39,8 +41,13 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """The digest that the run is stored under."""
-        return self.path.name.removesuffix(_SUFFIX)
+        """The digest that it is stored under."""
+        return self.path.name.removesuffix(self.path.suffix)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run."""
+        return self.path.suffix == _SUFFIX
 
     @property
     def current(self) -> bool | None:
@@ -48,6 +55,10 @@ class Entry:
         if self.about is None:
             return None
         description = self.about["description"]
+        if not self.is_run:
+            known = description["code"]["package"]
+            libraries = description["libraries"] == library_versions(RESULT_LIBRARIES)
+            return libraries and all(_digest_of(name) == digest for name, digest in known.items())
         engine = str(description["engine"])
         return description["code"] == code_of(engine) and description["libraries"] == library_versions()
 
@@ -62,13 +73,21 @@ def code_of(engine: str) -> str | None:
 
 
 @functools.cache
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that a run's numbers depend on."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+def _digest_of(module: str) -> str | None:
+    try:
+        return code.package_digest() if module == code.PACKAGE.name else code.digest(module)
+    except ValueError:
+        return None
+
+
+@functools.cache
+def library_versions(names: tuple[str, ...] = _LIBRARIES) -> dict[str, str]:
+    """Return the versions of libraries: by default of those that a run's numbers depend on."""
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Return the finished runs of a folder, least recently used first.
+    """Return the finished runs and kept results of a folder, least recently used first.
 
     Raises
     ------
@@ -77,7 +96,7 @@ def entries(folder: Path) -> list[Entry]:
     """
     found = []
     for item in os.scandir(folder):
-        if item.name.endswith(_SUFFIX):
+        if item.name.endswith((_SUFFIX, KEPT)):
             with contextlib.suppress(OSError):  # another process has just removed it
                 facts = item.stat(follow_symlinks=False)
                 found.append(Entry(Path(item.path), facts.st_size, facts.st_mtime, _about(Path(item.path))))
@@ -98,10 +117,11 @@ def remove(folder: Path, keys: Iterable[str], said: Callable[[str], None] | None
     """
     gone, held = [], []
     for key in keys:
-        lock, entry = folder / f"{key}.lock", folder / f"{key}{_SUFFIX}"
+        lock, entry = folder / f"{key}.lock", [folder / f"{key}{suffix}" for suffix in (_SUFFIX, KEPT)]
         try:
             with FileLock(lock, timeout=0):
-                entry.unlink(missing_ok=True)
+                for path in entry:
+                    path.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):
                     lock.unlink(missing_ok=True)
             gone.append(key)
@@ -109,14 +129,14 @@ def remove(folder: Path, keys: Iterable[str], said: Callable[[str], None] | None
             held.append(key)
         except (OSError, NotImplementedError) as error:
             if said is not None:
-                said(f"{entry} cannot be removed: {getattr(error, 'strerror', None) or error}")
+                said(f"{entry[0].with_suffix('')} cannot be removed: {getattr(error, 'strerror', None) or error}")
     return gone, held
 
 
 def orphans(folder: Path) -> list[str]:
     """Return the keys of locks without an entry: left by processes that were killed, unless one holds them."""
     locks = {path.stem for path in folder.glob("*.lock")}
-    return sorted(locks - {path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")})
+    return sorted(locks - {path.stem for suffix in (_SUFFIX, KEPT) for path in folder.glob(f"*{suffix}")})
 
 
 def _about(path: Path) -> dict[str, Any] | None:
@@ -128,7 +148,10 @@ def _about(path: Path) -> dict[str, Any] | None:
                 return None
             about = json.loads(json.loads(file.read(length))["__metadata__"]["facts"])["about"]
         description = about["description"]
-        named = isinstance(about["experiment"], str) and isinstance(description["engine"], str)
+        if path.suffix == KEPT:
+            named = isinstance(about["function"], str) and isinstance(description["code"]["package"], dict)
+        else:
+            named = isinstance(about["experiment"], str) and isinstance(description["engine"], str)
         return about if named and description.keys() >= {"code", "libraries"} else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -14,14 +14,14 @@ import sysconfig
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from bthcheck.training.code import PACKAGE
 
 _STANDARD = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
 _PACKAGES = {"site-packages", "dist-packages"}
-_seen: weakref.WeakKeyDictionary[type, dict[Path, tuple[int, int]]] = weakref.WeakKeyDictionary()
+_seen: weakref.WeakKeyDictionary[object, dict[Path, tuple[int, int]]] = weakref.WeakKeyDictionary()
 
 
 class Code(NamedTuple):
@@ -39,31 +39,61 @@ def code_of(kinds: Iterable[type]) -> Code:
     kinds : architectures, tasks and modules; what PyTorch and this package define counts elsewhere
     """
     kinds = {base for kind in kinds for base in kind.__mro__ if not _counts_elsewhere(base)}
+    try:
+        files, installed = _followed({kind.__module__ for kind in kinds})
+    except _Unread as error:
+        return Code(None, f"the code of {_names(kinds)} {error}")
+    if not all(_defined_in(kind, files) for kind in kinds):
+        return Code(None, f"the code of {_names(kinds)} is in no file")
+    if not all(_as_first_seen(kind, files) for kind in kinds):
+        return Code(None, f"the code of {_names(kinds)} has changed since it was first used")
+    return Code(_digest(files, installed), "")
+
+
+def code_of_functions(functions: Iterable[FunctionType]) -> Code:
+    """Return what there is to know of the code of functions of modules that are none of this package's, as `code_of`."""
+    functions = list(functions)
+    who = ", ".join(sorted(f"{function.__module__}.{function.__qualname__}" for function in functions))
+    try:
+        files, installed = _followed({function.__module__ for function in functions})
+    except _Unread as error:
+        return Code(None, f"the code of {who} {error}")
+    if not all(_as_first_seen(function, files) for function in functions):
+        return Code(None, f"the code of {who} has changed since it was first used")
+    return Code(_digest(files, installed), "")
+
+
+class _Unread(Exception):
+    """The code of a module is not known; says why."""
+
+
+def _followed(modules: Iterable[str]) -> tuple[dict[Path, str], set[str]]:
+    """Return the files, with their text, of modules and of all they import that is one's own, and what they import else."""
     files: dict[Path, str] = {}
     installed: set[str] = set()
-    pending = sorted({kind.__module__ for kind in kinds})
+    pending = sorted(modules)
     while pending:
         module = sys.modules.get(pending.pop())
         path = _file(module)
         if path is None:
-            return Code(None, f"the code of {_names(kinds)} is in no file")
+            raise _Unread("is in no file")
         if path in files:
             continue
         try:
             files[path], mentioned = _read(path, _stamp(path), getattr(module, "__package__", None) or "")
         except (OSError, ValueError, SyntaxError):
-            return Code(None, f"the code of {_names(kinds)} cannot be read")
+            raise _Unread("cannot be read") from None
         imported = [name for name in mentioned if name in sys.modules]
         pending += [name for name in imported if _place(name) == "own"]
         installed |= {name.partition(".")[0] for name in imported if _place(name) == "installed"}
-    if not all(_defined_in(kind, files) for kind in kinds):
-        return Code(None, f"the code of {_names(kinds)} is in no file")
-    if not all(_as_first_seen(kind, files) for kind in kinds):
-        return Code(None, f"the code of {_names(kinds)} has changed since it was first used")
+    return files, installed
+
+
+def _digest(files: dict[Path, str], installed: Iterable[str]) -> str:
     total = hashlib.sha256(repr(sorted(f"{name} {_version(name)}" for name in installed)).encode())
     for text in sorted(files.values()):  # wherever they are
         total.update(hashlib.sha256(text.encode()).digest())
-    return Code(total.hexdigest(), "")
+    return total.hexdigest()
 
 
 def _names(kinds: Iterable[type]) -> str:
@@ -78,9 +108,14 @@ def _counts_elsewhere(kind: type) -> bool:
     return ours and getattr(module, kind.__name__, None) is kind
 
 
+def is_ours(module: str) -> bool:
+    """Whether a module of this name is of this package, but for its tests."""
+    return module.partition(".")[0] == PACKAGE.name and not module.startswith(f"{PACKAGE.name}.tests.")
+
+
 def _place(name: str) -> str:
     """Return where a module is from: "standard" for Python and this package, "installed", or "own"."""
-    if name.partition(".")[0] == PACKAGE.name and not name.startswith(f"{PACKAGE.name}.tests."):
+    if is_ours(name):
         return "standard"
     module = sys.modules.get(name)
     path = getattr(module, "__file__", None)
@@ -133,8 +168,8 @@ def _is_library(path: Path) -> bool:
     return path.is_file() and (bool(_PACKAGES & set(path.parts)) or any(path.is_relative_to(folder) for folder in folders))
 
 
-def _as_first_seen(kind: type, files: Iterable[Path]) -> bool:
-    """Whether files are as they were when the class was first looked at; a class that is imported anew is another."""
+def _as_first_seen(kind: object, files: Iterable[Path]) -> bool:
+    """Whether files are as they were when a class or function was first looked at; one that is imported anew is another."""
     first = _seen.setdefault(kind, {})
     return all(first.setdefault(path, stamp) == stamp for path, stamp in {path: _stamp(path) for path in files}.items())
 

@@ -12,9 +12,12 @@ from filelock import FileLock
 
 from bthcheck.cli.cache import _chosen
 from bthcheck.experiments import SINUSOIDS
+from bthcheck.geometry.covering import cover_points
+from bthcheck.report.numbers import count
 from bthcheck.training import entries as module
 from bthcheck.training.cache import Form, RunCache, describe, key_of
 from bthcheck.training.entries import entries
+from bthcheck.training.kept import Keeper
 from bthcheck.training.obtain import about
 from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import STATISTICS
@@ -109,6 +112,58 @@ def test_what_is_beyond_a_size_is_found_in_one_pass(of):
         assert [int(entry.key) for entry in _chosen(found, None, (limit, of), False)] == beyond
     assert len(_chosen(found, 3600.0, None, False)) == len(sizes)
     assert _chosen(found, None, None, True) == []
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def finish(self, function, key, computed, seconds):
+        pass
+
+
+@pytest.fixture
+def results(cache):
+    """Two results that are kept beside the runs, three days old."""
+    keep = Keeper(RunCache(cache), Silent())
+    for radius in (1.0, 2.0):
+        keep(cover_points, np.zeros((1, 2)), radius)
+    for path in cache.glob("*.kept"):
+        age(path, 3)
+    return cache
+
+
+def test_kept_results_are_said_beside_the_runs(said, results):
+    lines = said("cache")[1].splitlines()
+    assert lines[0].startswith(".bthcheck_cache: 6 runs and 2 kept results, ")
+    (line,) = [line for line in lines if line.startswith("bthcheck.geometry.covering.cover_points  2 ")]
+    assert line.endswith("yes")
+
+
+@pytest.mark.parametrize(
+    ("options", "runs", "others"),
+    [
+        ((), 6, 2),
+        (("--older-than", "2d"), 0, 0),
+        (("--older-than", "4d"), 0, 2),
+        (("--keep", "2"), 2, 2),
+        (("--keep", "1B"), 0, 0),
+        (("--unused",), 6, 2),
+    ],
+)
+def test_kept_results_are_pruned_as_runs_are_but_count_as_none(said, results, options, runs, others):
+    code, text = said("cache", "prune", *options)
+    assert code == 0
+    assert text.startswith(
+        f"removed from .bthcheck_cache: {count(6 - runs, 'run')} of 6 and {count(2 - others, 'kept result')} of 2"
+    )
+    assert (len(list(results.glob("*.safetensors"))), len(list(results.glob("*.kept")))) == (runs, others)
+    assert len(list(results.glob("*.lock"))) == others
+
+
+def test_results_of_other_code_are_unused(said, results, monkeypatch):
+    monkeypatch.setattr(module, "_digest_of", lambda name: "another")
+    said("cache", "prune", "--unused")
+    assert not list(results.glob("*.kept"))
 
 
 def test_what_another_installation_trained_is_unused(said, cache, monkeypatch):

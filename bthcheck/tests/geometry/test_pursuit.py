@@ -122,7 +122,7 @@ def test_one_hard_program_leaves_the_others_decided(monkeypatch):
             result.status = 4
         return result
 
-    monkeypatch.setattr("bthcheck.geometry.pursuit.linprog", gives_up_on_all_and_on_the_third)
+    monkeypatch.setattr("scipy.optimize.linprog", gives_up_on_all_and_on_the_third)
     solutions = BasisPursuit(columns, np.ones(30)).solve(targets)
     assert calls == [240, 60, 60, 60, 60]
     assert sorted(solutions.outcome) == [Outcome.SOLVED] * 3 + [Outcome.UNDECIDED]
@@ -141,7 +141,7 @@ def test_a_solution_without_a_dual_that_proves_it_is_not_decided(monkeypatch, in
             result.eqlin.marginals = result.eqlin.marginals * 2
         return result
 
-    monkeypatch.setattr("bthcheck.geometry.pursuit.linprog", not_minimal)
+    monkeypatch.setattr("scipy.optimize.linprog", not_minimal)
     outcome = BasisPursuit(columns, weights).solve(np.array([[1.0], [1]])).outcome
     assert outcome.tolist() == [Outcome.UNDECIDED]
 

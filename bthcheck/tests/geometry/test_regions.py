@@ -279,7 +279,7 @@ def test_a_program_without_an_answer_is_not_a_bound(monkeypatch):
         result.status = 4
         return result
 
-    monkeypatch.setattr("bthcheck.geometry.pursuit.linprog", gives_up)
+    monkeypatch.setattr("scipy.optimize.linprog", gives_up)
     bounds = regions.pattern_bounds(network, x_train, patterns)
     undecided = bounds.status == Status.UNDECIDED
     assert undecided.sum() >= solved.programs

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bthcheck.harness.monitor import ProgressMonitor
-from bthcheck.harness.session import Channel, RunLog, usage
+from bthcheck.harness.session import Channel, ResultLog, RunLog, usage
 from bthcheck.progress import reporter
 
 
@@ -43,6 +43,21 @@ def test_a_run_trained_by_one_worker_and_read_by_another_is_a_miss(tmp_path):
     log.finish(None, "b", False, 9.0)
     found = usage(channel)
     assert (found.hits, found.misses, found.seconds) == (1, 1, 2.0)
+
+
+def test_a_result_that_one_computed_and_others_read_was_computed(tmp_path):
+    log = ResultLog(channel := Channel(tmp_path))
+    log.finish("search", "a", True, 2.0)
+    log.finish("search", "a", False, 2.0)
+    log.finish("trace", "b", False, 1.0)
+    log.finish("trace", "b", False, 1.0)
+    log.finish("object", "", True, 1.0)  # of what cannot be kept there is no key
+    log.finish("object", "", True, 1.0)
+    found = usage(channel)
+    assert (found.results_read, found.results_computed, found.hits, found.misses) == (1, 3, 0, 0)
+    assert str(found).endswith("; of other results 1 from the cache, 3 computed")
+    log.wait("somebody computes")
+    assert [event["sentence"] for event in channel.events("wait")] == ["somebody computes"]
 
 
 def test_events_survive_a_line_cut_off_by_a_crash(tmp_path):

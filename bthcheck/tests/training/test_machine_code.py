@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from numba.core.errors import TypingError
 
-from bthcheck.training import code
+from bthcheck.training import code, interrupt
 from bthcheck.training.fused import machine_code
 from bthcheck.training.fused.compiling import leaf
 
@@ -148,6 +151,107 @@ def test_a_full_disk_costs_a_compilation_and_no_result(store, monkeypatch):
     assert not list(store.iterdir())
 
 
+@pytest.fixture
+def missing(store):
+    """A program that is not there, its content, and the lock of who compiles it."""
+    stored_again()
+    (program,) = store.glob("*.nbc")
+    content = program.read_bytes()
+    program.unlink()
+    return program, content, program.with_suffix(".lock")
+
+
+def test_one_process_compiles_and_the_others_load_what_it_made(missing):
+    program, content, lock = missing
+    found = []
+    with FileLock(lock):
+        waiting = threading.Thread(target=lambda: found.append(stored_again()))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        program.write_bytes(content)
+    waiting.join(30)
+    assert found == [True]
+    assert not lock.exists()
+
+
+def test_processes_that_start_together_compile_a_program_once(package):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(forward(package))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(stored for _, stored, _ in found) == [False, True]
+    assert found[0][0] == found[1][0]
+    assert not list((package / "bthcheck" / "training" / "fused" / "__pycache__" / "machine-code").glob("*.lock"))
+
+
+def test_who_takes_too_long_is_not_waited_for(missing, monkeypatch):
+    program, _, lock = missing
+    monkeypatch.setattr(machine_code, "PATIENCE_SECONDS", 0.2)
+    with FileLock(lock):
+        assert not stored_again()
+        assert program.exists()
+        assert lock.exists()
+
+
+def test_who_was_killed_is_not_waited_for(missing):
+    program, _, lock = missing
+    holding = f"import time, filelock; lock = filelock.FileLock({str(lock)!r}).acquire(); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        held = threading.Timer(0.2, holder.kill)
+        held.start()
+        assert not stored_again()
+        held.join()
+    assert program.exists()
+    assert not lock.exists()
+
+
+def test_where_no_locks_can_be_had_each_compiles_for_itself(missing, monkeypatch):
+    def none(self):
+        raise NotImplementedError
+
+    monkeypatch.setattr(machine_code.FileLock, "acquire", none)
+    assert not stored_again()
+    assert stored_again()
+
+
+def test_waiting_for_a_program_ends_when_training_is_asked_to_stop(missing):
+    _, _, lock = missing
+    stop = interrupt.Stop()
+    with FileLock(lock):
+        interrupt._thread.stop = stop
+        try:
+            asked = threading.Timer(0.2, stop.request)
+            asked.start()
+            with pytest.raises(interrupt.Interrupted):
+                stored_again()
+        finally:
+            del interrupt._thread.stop
+    assert not stored_again()  # the turn was not taken
+
+
+def test_a_program_that_cannot_be_compiled_fails_again_and_does_not_wait(store):
+    def wrong(x):
+        return x.nothing
+
+    failing = leaf(wrong)
+    for _ in range(2):
+        found = []
+
+        def attempt(found=found):
+            with pytest.raises(TypingError):
+                failing(np.float64(1.5))
+            found.append(True)
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join(30)
+        assert found
+
+
 def test_code_that_changed_since_it_was_imported_is_neither_stored_nor_found(store, monkeypatch):
     monkeypatch.setattr(machine_code.code, "digest", lambda module: None)
     assert not stored_again()
@@ -155,11 +259,11 @@ def test_code_that_changed_since_it_was_imported_is_neither_stored_nor_found(sto
 
 
 def test_programs_of_a_month_ago_are_removed(store):
-    for name, days in (("old.nbc", 31), ("new.nbc", 29), ("old.txt", 31)):
+    for name, days in (("old.nbc", 31), ("new.nbc", 29), ("old.lock", 31), ("new.lock", 29), ("old.txt", 31)):
         (store / name).touch()
         os.utime(store / name, (0, (store / name).stat().st_mtime - 86400 * days))
     stored_again()
-    assert {"new.nbc", "old.txt"} == {path.name for path in store.iterdir() if "double" not in path.name}
+    assert {"new.nbc", "new.lock", "old.txt"} == {path.name for path in store.iterdir() if "double" not in path.name}
 
 
 def test_what_is_to_be_followed_is_text_that_was_imported(monkeypatch):

@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.optimize import OptimizeWarning, linprog
 from torch import Tensor
 
 from bthcheck.ambient import neutral
@@ -82,8 +82,8 @@ def _interior(columns: np.ndarray, weights: np.ndarray, target: np.ndarray) -> n
     """Return the coefficients that HiGHS's interior-point method ends with, not moved to a vertex."""
     options = {"run_crossover": "off", "presolve": False}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OptimizeWarning)  # SciPy hands options on that it does not know
-        result = linprog(
+        warnings.simplefilter("ignore", scipy.optimize.OptimizeWarning)  # SciPy hands options on that it does not know
+        result = scipy.optimize.linprog(
             np.tile(weights / weights.max(), 2), A_eq=np.hstack([columns, -columns]), b_eq=target, method="highs-ipm",
             options=options,
         )  # fmt: skip
