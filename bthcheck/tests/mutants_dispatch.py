@@ -40,7 +40,7 @@ MUTANTS_OF_DISPATCH = [
         "dispatch", "lock of a run that is sent", "training/desk.py",
         "locks.push(mine.pop_all())",
         "mine.close()",
-        (f"{DISPATCH}::test_two_callers_train_nothing_twice",),
+        (f"{DISPATCH}::test_the_lock_of_a_run_is_held_as_long_as_a_worker_is_at_it",),
     ),
     Mutant(
         "dispatch", "form of what comes back", "training/dispatch.py",

@@ -20,7 +20,7 @@ from bthcheck.tests.training.test_cache import TINY as LONG
 from bthcheck.tests.training.test_cache import Counter
 from bthcheck.tests.training.test_cache import train as train_here
 from bthcheck.training import dispatch, remote
-from bthcheck.training.cache import run_key
+from bthcheck.training.cache import Locked, RunCache, run_key
 from bthcheck.training.dispatch import Failed
 from bthcheck.training.runs import Run
 
@@ -251,6 +251,21 @@ def test_a_worker_that_is_found_to_have_other_code_ends_it(tmp_path):
 
 
 # ----------------------------------------------------------------------------------------------- others, and Ctrl-C
+
+
+def test_the_lock_of_a_run_is_held_as_long_as_a_worker_is_at_it(tmp_path):
+    held = []
+
+    def look(found):
+        try:
+            with RunCache(tmp_path).lock(run_key(FIRST, "fused", "cpu")):
+                held.append(False)
+        except Locked:
+            held.append(True)
+        return found
+
+    train(Fake(look, workers=1), tmp_path)
+    assert held == [True]
 
 
 def test_two_callers_train_nothing_twice(tmp_path):
