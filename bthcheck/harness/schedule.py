@@ -5,6 +5,7 @@ loads before it begins. It stands by, and takes over from one that crashes.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -38,9 +39,13 @@ class LongestFirst(LoadScheduling):
         self._is_ours = True
         self.collection: list[str] | None = collected
         self.pending[:] = sorted(range(len(collected)), key=lambda index: -weights[collected[index]])  # equal ones as they are
-        for node in self.nodes[: max(1, min(self._workers, len(collected) // 2))]:
+        active = self.nodes[: self._workers]
+        if len(collected) < 2 * len(active):  # too few for each to know of one to come, which it then begins without
+            for index, node in zip(list(self.pending), cycle(active), strict=False):
+                self._send(node, [index])
+        for node in active[: len(self.pending) // 2]:
             # To come after one of the longest, which another worker cannot take over any more, one of the shortest.
-            self._send(node, list(dict.fromkeys([self.pending[0], self.pending[-1]])))
+            self._send(node, [self.pending[0], self.pending[-1]])
         self._end_if_done()
 
     def check_schedule(self, node: Any, duration: float = 0) -> None:

@@ -61,7 +61,7 @@ MUTANTS_OF_WHAT_IS_KEPT = [
     ),
     Mutant(
         "order of claims", "no more workers than cores", "harness/schedule.py",
-        "max(1, min(self._workers, len(collected) // 2))", "max(1, len(collected) // 2)",
+        "active = self.nodes[: self._workers]", "active = self.nodes",
         (f"{SCHEDULE}::test_any_number_of_claims_on_any_number_of_workers[7-2]",),
     ),
     Mutant(

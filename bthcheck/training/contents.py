@@ -33,8 +33,8 @@ def described(value: Any, code: set[Code]) -> Any:
 
     Parameters
     ----------
-    value : None, a number, text, a function of a module, an array, tensor, xarray object, a network of this package, or a
-        dataclass such as an experiment; or a list, tuple or dictionary of these
+    value : None, a number, text, a function of a module, an array, tensor, xarray object, a network of this package, a
+        NamedTuple or a dataclass such as an experiment; or a list, tuple or dictionary of these
     code : the classes and functions whose code is part of it are added
 
     Raises
@@ -59,11 +59,11 @@ def described(value: Any, code: set[Code]) -> Any:
     if isinstance(value, Network):
         state = {name: described(tensor, code) for name, tensor in value.state_dict().items()}
         return ["network", str(value), value.sigmoid, value.training, list(state.items())]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    fields = _fields(type(value))
+    if fields is not None:
         kind = type(value)
         code.add(kind)
-        fields = {field.name: described(getattr(value, field.name), code) for field in dataclasses.fields(value)}
-        return ["dataclass", kind.__module__, kind.__qualname__, fields]
+        return ["fields", kind.__module__, kind.__qualname__, {name: described(getattr(value, name), code) for name in fields}]
     if inspect.isfunction(value):
         return _function(value, code)
     raise Unknown(f"an argument of type {type(value).__name__} has no description to find it by")
@@ -166,7 +166,7 @@ def _fields(kind: Any) -> list[str] | None:
     if not isinstance(kind, type):
         return None
     if dataclasses.is_dataclass(kind):
-        return [field.name for field in dataclasses.fields(kind) if field.init]
+        return [field.name for field in dataclasses.fields(kind)]
     return list(kind._fields) if issubclass(kind, tuple) and hasattr(kind, "_fields") else None
 
 

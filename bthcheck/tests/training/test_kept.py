@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import warnings
-from collections import namedtuple
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,7 +130,6 @@ def local():
         ({1}, "an argument of type set has no description"),
         (lambda: 3, "is a function in a function"),
         (local(), "is a function in a function"),
-        (namedtuple("Odd", "a")(1), "an argument of type Odd has no description"),
         (torch.nn.Linear(1, 1), "an argument of type Linear has no description"),
         ([np.array([object()])], "an argument of type object has no description"),
     ],

@@ -31,6 +31,7 @@ def varied():
         (table,), (table.assign_attrs(units="2"),), (table.rename("z"),), (table.assign_coords(seed=[0, 2]),),
         (table.rename(seed="level"),), (table.to_dataset(),), (table.to_dataset().assign_attrs(level="seed"),),
         (SINUSOIDS,), (SINUSOIDS.replace(epochs=2),), (MLP((2, 2, 1)),), (MLP((2, 2, 1), "trained"),), (nested,),
+        (nested(2),), (nested(3),), (nested(3).pair,),
         (of_everything,), (np.float64(1),), (np.int8(1),), (np.zeros(2),), (np.zeros(2, int),),
         (np.array(["a", "b"]),), (np.array(["a", "c"]),),
     ]  # fmt: skip
