@@ -3,9 +3,11 @@
 A search that finds nothing is not a proof; it is what an inequality has to withstand.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from unittest import mock
 
 import hypothesis
 import numpy as np
@@ -105,7 +107,7 @@ def examples(draw: Any, *, shape: str = "any", output: str | None = None, readab
 def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Comparison], max_examples: int = 300) -> Search:
     """Look for an example whose comparison is violated.
 
-    The search is the same every time: it depends on no seed, clock or database.
+    The search is the same every time: it depends on no seed, clock or database, and not on which modules are loaded.
     """
     search = Search()
     parts: list[Comparison] = []
@@ -131,12 +133,25 @@ def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Compariso
             raise _Violated(f"{example!r}: {comparison.smaller[worst]:.6g} > {comparison.larger[worst]:.6g}")
 
     try:
-        attempt()
+        with _without_constants():
+            attempt()
     except _Violated as violated:
         search.counterexample = str(violated)
     search.examples = len(parts)
     search.smaller, search.larger, search.tolerance = (np.concatenate([part[i] for part in parts]) for i in range(3))
     return search
+
+
+@contextlib.contextmanager
+def _without_constants() -> Iterator[None]:
+    """Keep Hypothesis from drawing numbers that stand in the code of whatever modules are loaded, as versions since 6.131 do."""
+    from hypothesis.internal.conjecture import providers
+
+    kind, name = getattr(providers, "HypothesisProvider", None), "_maybe_draw_constant"
+    with contextlib.ExitStack() as stack:
+        if hasattr(kind, name):
+            stack.enter_context(mock.patch.object(kind, name, lambda *_, **__: None))
+        yield
 
 
 class _Violated(Exception):

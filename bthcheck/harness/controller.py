@@ -95,8 +95,8 @@ class Controller(Worker):
             return None
         from bthcheck.harness.schedule import LongestFirst
 
-        on_gpus = option(config, "device").startswith("cuda")
-        return LongestFirst(config, log, lambda: self._weights, sys.maxsize if on_gpus else available_threads())
+        elsewhere = option(config, "device").startswith("cuda") or option(config, "dask") is not None
+        return LongestFirst(config, log, lambda: self._weights, sys.maxsize if elsewhere else available_threads())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:

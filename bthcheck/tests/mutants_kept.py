@@ -69,4 +69,9 @@ MUTANTS_OF_WHAT_IS_KEPT = [
         "if node in at_work or len(at_work) < self._workers:", "if node in at_work:",
         (f"{SCHEDULE}::test_a_worker_that_crashes_is_replaced_by_one_that_stood_by[0]",),
     ),
+    Mutant(
+        "searches", "constants of whatever modules are loaded", "evidence/search.py",
+        "if hasattr(kind, name):", "if False:",
+        ("evidence/test_search.py::test_a_search_does_not_depend_on_which_modules_are_loaded",),
+    ),
 ]  # fmt: skip

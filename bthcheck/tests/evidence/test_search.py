@@ -1,3 +1,5 @@
+import importlib
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -40,6 +42,27 @@ def test_a_search_is_the_same_every_time():
     first, second = (falsify(examples(), measure, max_examples=40) for _ in range(2))
     assert np.array_equal(first.larger, second.larger)
     assert first.examples == second.examples
+
+
+def test_a_search_does_not_depend_on_which_modules_are_loaded(tmp_path, monkeypatch):
+    """Hypothesis draws numbers that it reads in the code of modules outside of site-packages."""
+
+    def drawn():
+        seen = []
+
+        def measure(numbers):
+            seen.append(tuple(numbers))
+            return Comparison(np.zeros(1), np.ones(1), np.zeros(1))
+
+        falsify(st.lists(st.floats(0, 1000), min_size=5, max_size=5), measure, max_examples=100)
+        return seen
+
+    before = drawn()
+    constants = [100.0625 + number for number in range(500)]
+    (tmp_path / "many_constants.py").write_text("\n".join(f"c{n} = {c}" for n, c in enumerate(constants)))
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("many_constants")
+    assert drawn() == before
 
 
 def test_no_network_is_flat_everywhere():
