@@ -144,13 +144,13 @@ def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Compariso
 
 @contextlib.contextmanager
 def _without_constants() -> Iterator[None]:
-    """Keep Hypothesis from drawing numbers that stand in the code of whatever modules are loaded, as versions since 6.131 do."""
+    """Keep Hypothesis from drawing numbers that stand in the code of loaded modules, as versions since 6.131 do."""
     from hypothesis.internal.conjecture import providers
 
     kind, name = getattr(providers, "HypothesisProvider", None), "_maybe_draw_constant"
     with contextlib.ExitStack() as stack:
         if hasattr(kind, name):
-            stack.enter_context(mock.patch.object(kind, name, lambda *_, **__: None))
+            stack.enter_context(mock.patch.object(kind, name, return_value=None))
         yield
 
 
