@@ -293,7 +293,7 @@ MUTANTS = [
     ),
     Mutant(
         "convolutions", "what an image has seen is kept for the next", "training/fused/first_convolution.py",
-        "seen_delta[seen + j] = 0", "pass", (CONVOLVED,)
+        "store(seen_delta, seen, nought)", "pass", (CONVOLVED,)
     ),
     Mutant(
         "convolutions", "the smallest of a pool", "training/fused/first_convolution.py",

@@ -118,21 +118,16 @@ def pool_back(theta, c, scale, target):  # type: ignore[no-untyped-def]
 @leaf
 def unfold(c):  # type: ignore[no-untyped-def]
     """Add up in ``image_delta`` what the positions have in ``seen_delta``, and set that to 0."""
-    row, kernel, width = np.uintp(c.row), np.uintp(c.kernel), np.uintp(c.width)
-    colours, area = np.uintp(c.colours), np.uintp(c.height * c.width)
-    size = colours * kernel * row
+    zero, lane, shifts = np.uintp(0), lanes(c.image), c.vector_shift
     image_delta, seen_delta = c.image_delta, c.seen_delta
+    vectors = np.uintp(len(shifts))
+    nought = noughts(load(seen_delta, zero))
     image_delta[:] = 0
     for at in range(np.uintp(len(c.touched))):
         if not c.touched[at]:
             continue
         c.touched[at] = False
-        seen = at * size
-        for colour in range(colours):
-            for y in range(kernel):
-                here = at + colour * area + y * width
-                for j in range(kernel):
-                    image_delta[here + j] += seen_delta[seen + j]
-                for j in range(row):
-                    seen_delta[seen + j] = 0
-                seen += row
+        for number in range(vectors):
+            seen, here = (at * vectors + number) * lane, at + shifts[number]
+            store(image_delta, here, load(image_delta, here) + load(seen_delta, seen))
+            store(seen_delta, seen, nought)
