@@ -6,6 +6,7 @@ cannot be stored is kept in memory: a full disk costs a session nothing that it 
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -132,7 +133,7 @@ class RunCache:
         except OSError as error:
             self._mode = None
             why = error.strerror
-            self._say(f"finished runs are read from {self.folder} but not kept there, because it cannot be written: {why}")
+            _say_once(f"finished runs are read from {self.folder} but not kept there, because it cannot be written: {why}")
         else:
             _sweep_now_and_then(self.folder.absolute())
 
@@ -246,6 +247,12 @@ class RunCache:
         if sentence not in self._said:
             self._said.add(sentence)
             warnings.warn(sentence, stacklevel=3)
+
+
+@functools.cache
+def _say_once(sentence: str) -> None:
+    """Warn of what holds for the whole process, in which runs and what is computed of them have the same folder."""
+    warnings.warn(sentence, stacklevel=3)
 
 
 def _sweep_now_and_then(folder: Path) -> None:

@@ -81,14 +81,14 @@ def test_a_figure_that_cannot_be_written_is_a_note(claims):
     drawn = ONE + '    from matplotlib.figure import Figure\n    evidence.figure(Figure(), "A line.")\n'
     full = """
 import errno
-import bthcheck.figures
+from bthcheck.figures import style
 
 
-def save(figure, path):
+def write(content, path):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-bthcheck.figures.save = save
+style.write = write
 """
     outcome = claims(drawn, conftest=CONFTEST + full)
     assert_verdict(outcome, 0)

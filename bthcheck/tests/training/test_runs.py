@@ -91,7 +91,7 @@ def test_a_level_may_be_a_whole_network():
 def test_auto_is_fused_where_it_can_be(monkeypatch):
     assert resolve([Run(SMALL.replace(batch_size=16), 0.5, 0)])[0] is fused
     assert resolve([Run(STACKS["convolutions"], 0.5, 0)])[0] is fused
-    monkeypatch.setattr(engines, "check_device", lambda device: None)
+    monkeypatch.setattr(engines, "check_device", lambda device, here=True: None)
     assert resolve([Run(SMALL, 0.5, 0)], device="cuda")[0] is stacked
     with pytest.raises(ValueError, match="engine 'fused' runs on the cpu, got device='cuda'"):
         resolve([Run(SMALL, 0.5, 0)], "fused", "cuda")
