@@ -30,7 +30,7 @@ ENTRIES = (1000, 5000, 20_000)
 STEPS = 1_000_000
 """Of a run of the paper's CIFAR experiment."""
 STEP_SECONDS = {
-    "core of an AMD EPYC with AVX2": (1.34e-3, 1),
+    "core of an AMD EPYC with AVX2": (0.73e-3, 1),
     "one NVIDIA H100 80GB HBM3": (0.596e-3, 32),
 }
 """Machine → measured seconds of a step of the paper's CNN with all statistics, and how many runs make it side by side."""
