@@ -21,6 +21,7 @@ NORMALISED = f"training/test_engines.py::test_phi_is_the_normalised_bias_update{
 AGREES = "training/test_engines.py::test_stacked_and_fused_agree_with_reference_over_hundreds_of_steps"
 STACKED = f"{AGREES}[cpu-few points, square first layer]"
 CONVOLVED = "training/test_engines.py::test_convolutions_of_any_shape_agree[2-1]"
+POOLED = "training/test_engines.py::test_convolutions_of_any_shape_agree[2-2]"
 CROSS_ENTROPY = "training/test_engines.py::test_minibatch_phi_of_the_cross_entropy"
 FOLLOWED = "theory/test_published.py::test_next_steps_go_on_where_the_training_ended"
 LEMMA_1 = "claims/test_first_layer.py::test_lipschitz_is_at_most_sigma_1_phi"
@@ -297,7 +298,7 @@ MUTANTS = [
     ),
     Mutant(
         "convolutions", "the smallest of a pool", "training/fused/first_convolution.py",
-        "best = where_larger(value, best, value, best)", "best = where_larger(best, value, value, best)", (CONVOLVED,)
+        "best = where_larger(value, best, value, best)", "best = where_larger(best, value, value, best)", (POOLED,)
     ),
     Mutant(
         "no ReLU mask", "stacked engine", "training/stacked/layers.py",
