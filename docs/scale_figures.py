@@ -5,7 +5,6 @@ With ``--measure`` the numbers are measured first, which takes minutes on two id
 
 import argparse
 import json
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bthcheck.benchmark import durations, growth, lookups, report_size, scheduling
+from bthcheck.benchmark.changes import replaced
 from bthcheck.benchmark.scheduling import RUNS, WORKERS, Costs
 from bthcheck.figures.style import legend, save, style
 from bthcheck.files import write_whole
@@ -35,7 +35,7 @@ STEP_SECONDS = {
 }
 """Machine → measured seconds of a step of the paper's CNN with all statistics, and how many runs make it side by side."""
 COLORS = {32: "#2a7f62", 320: "#c97b12", 3200: "#8e3b8f"}
-_PART = "<!-- {name}: written by python docs/scale_figures.py -->\n{text}<!-- end of {name} -->"
+_COMMAND = "python docs/scale_figures.py"
 
 
 def measure(full: bool) -> dict[str, Any]:
@@ -242,21 +242,6 @@ TABLES = {
 }  # fmt: skip
 
 
-def replaced(page: str, name: str, text: str) -> str:
-    """Return the page with one part written anew.
-
-    Raises
-    ------
-    ValueError
-        If the page does not have that part once.
-    """
-    start, end = (re.escape(part) for part in _PART.format(name=name, text="\0").split("\0"))
-    pattern = re.compile(f"{start}.*?{end}", re.DOTALL)
-    if len(pattern.findall(page)) != 1:
-        raise ValueError(f"the page must have the part “{name}” once, between the comments that begin and end it")
-    return pattern.sub(lambda _: _PART.format(name=name, text=text), page)
-
-
 def _hours(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
@@ -280,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draw_schedules(found)
     page = PAGE.read_text(encoding="utf-8")
     for name, table in TABLES.items():
-        page = replaced(page, name, table(found))
+        page = replaced(page, name, table(found), by=_COMMAND)
     write_whole(PAGE, page)
 
 

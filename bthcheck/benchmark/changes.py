@@ -31,7 +31,7 @@ TESTS_ON_RECORD = 120
 LEVEL = FALSE_ALARM / TESTS_ON_RECORD
 _DEADLINE_SECONDS = 3600
 _KINDS = ("configuration", "verdict", "numbers", "bits")
-_REPLACED = "<!-- {name}: written by python -m bthcheck.benchmark.changes -->\n{text}<!-- end of {name} -->"
+_REPLACED = "<!-- {name}: written by {by} -->\n{text}<!-- end of {name} -->"
 
 
 @dataclass(frozen=True)
@@ -192,19 +192,19 @@ def chaos(measured: dict[str, dict[tuple[str, str], tuple[float, float]]]) -> st
     return "\n".join(lines) + "\n"
 
 
-def replaced(page: str, name: str, text: str) -> str:
-    """Return a page with the part called `name` written anew.
+def replaced(page: str, name: str, text: str, by: str = "python -m bthcheck.benchmark.changes") -> str:
+    """Return a page with the part called `name` written anew, between comments that say what it is written `by`.
 
     Raises
     ------
     ValueError
         If the page does not have that part once.
     """
-    start, end = (re.escape(part) for part in _REPLACED.format(name=name, text="\0").split("\0"))
+    start, end = (re.escape(part) for part in _REPLACED.format(name=name, by=by, text="\0").split("\0"))
     pattern = re.compile(f"{start}.*?{end}", re.DOTALL)
     if len(pattern.findall(page)) != 1:
         raise ValueError(f"the page must have the part “{name}” once, between the comments that begin and end it")
-    return pattern.sub(lambda _: _REPLACED.format(name=name, text=text), page)
+    return pattern.sub(lambda _: _REPLACED.format(name=name, by=by, text=text), page)
 
 
 def chosen(small: bool) -> list[tuple[Trial, tuple[str, ...]]]:
