@@ -98,6 +98,6 @@ def test_a_mutant_that_crashes_is_not_noticed(tmp_path):
 
 
 def test_a_mutant_that_cannot_be_imported_is_not_noticed(tmp_path):
-    outcome = mutation.run(tmp_path, STATUS.tests[:1], replace(STATUS, old="import linprog", new="import linprogram"))
+    outcome = mutation.run(tmp_path, STATUS.tests[:1], replace(STATUS, old="import scipy\n", new="import scipyx\n"))
     assert outcome.code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     assert not outcome.noticed

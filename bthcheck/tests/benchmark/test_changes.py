@@ -200,7 +200,8 @@ def test_a_run_prints_what_it_does_and_writes_the_page(tmp_path, monkeypatch, ca
     page, kept = tmp_path / "page.md", tmp_path / "records"
     kept.mkdir()
     parts = ("changes", "honest reruns", "chaos", "machine")
-    page.write_text("".join(changes._REPLACED.format(name=part, text="") for part in parts), encoding="utf-8")
+    blank = [changes._REPLACED.format(name=part, by="python -m bthcheck.benchmark.changes", text="") for part in parts]
+    page.write_text("".join(blank), encoding="utf-8")
     moved = copy.deepcopy(recorded)
     moved["claims"][0]["findings"][0]["table"]["values"] = np.full((10, 3), 9.0).tolist()
     made = []
