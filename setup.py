@@ -3,6 +3,10 @@
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["bthcheck*"]), "bthcheck.paper", "bthcheck.record"],
-    package_dir={"bthcheck.paper": "claims", "bthcheck.record": "reports"},
+    packages=[*find_packages(include=["bthcheck*"]), "bthcheck.paper", "bthcheck.paper.extensions", "bthcheck.record"],
+    package_dir={
+        "bthcheck.paper": "claims",
+        "bthcheck.paper.extensions": "claims/extensions",
+        "bthcheck.record": "reports",
+    },
 )

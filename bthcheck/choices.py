@@ -3,6 +3,8 @@
 import os
 
 PROFILES = ("quick", "laptop", "paper")
+FAMILIES = ("paper", "extensions")
+"""Of claims: those of the paper, and those that go beyond it."""
 ENGINES = ("auto", "fused", "stacked", "reference")
 ROOT_VARIABLE = "BTHCHECK_DATA_ROOT"
 """Environment variable that names the folder of the full data sets."""

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1]
 class Statement:
     """A claim and where its test is.
 
-    id, statement, source, kind, scope : as of `bthcheck.harness.claims.Claim`
+    id, statement, source, kind, scope, family : as of `bthcheck.harness.claims.Claim`
     file, line, function : its test
     needs : the fixtures of its test, such as the experiment whose results it looks at
     presents : the calls by which it presents evidence, as source text
@@ -23,6 +23,7 @@ class Statement:
     source: str
     kind: str
     scope: str
+    family: str
     file: Path
     line: int
     function: str
@@ -32,7 +33,7 @@ class Statement:
 
 def statements(folder: Path) -> dict[str, Statement]:
     """Return id → claim for all claims of a folder, in the order of their ids."""
-    found = [statement for path in sorted(folder.glob("test_*.py")) for statement in _of_file(path)]
+    found = [statement for path in sorted(folder.rglob("test_*.py")) for statement in _of_file(path)]
     return {statement.id: statement for statement in sorted(found, key=lambda statement: statement.id)}
 
 
@@ -73,7 +74,7 @@ def _imported(tree: ast.Module) -> dict[str, Any]:
 
 
 def _statement(path: Path, node: ast.FunctionDef, decorator: ast.Call, constants: dict[str, Any]) -> Statement:
-    fields = {"kind": "trend", "scope": ""}
+    fields = {"kind": "trend", "scope": "", "family": "paper"}
     fields |= {keyword.arg or "": _text(keyword.value, constants) for keyword in decorator.keywords}
     calls = [
         call
@@ -90,6 +91,7 @@ def _statement(path: Path, node: ast.FunctionDef, decorator: ast.Call, constants
         source=fields["source"],
         kind=fields["kind"],
         scope=fields["scope"],
+        family=fields["family"],
         file=path,
         line=node.lineno,
         function=node.name,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "conditions": ("fitted",),
-    "families": ("FAMILY_ERROR", "FAMILY_SIZE", "LEVEL"),
+    "families": ("FAMILY_ERROR", "FAMILY_SIZE", "LEVEL", "level_of"),
     "findings": ("CONDITION", "CONFIDENCE", "WORST_FIRST", "Finding", "Verdict", "overall", "plain"),
     "inequalities": ("counterexample", "equality", "inequality"),
     "probabilities": ("dispersion", "rate"),

@@ -12,12 +12,12 @@ from bthcheck.evidence.findings import CONFIDENCE, Finding, Verdict
 
 
 @neutral()
-def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
+def rate(violations: int, cases: int, limit: float, *, quantity: str, level: float = LEVEL) -> Finding:
     """Test that the probability of a violation is at most `limit`, by the exact binomial test over independent cases."""
     below = scipy.stats.binomtest(violations, cases, limit, alternative="less").pvalue
     above = scipy.stats.binomtest(violations, cases, limit, alternative="greater").pvalue
     interval = scipy.stats.binomtest(violations, cases, limit).proportion_ci(CONFIDENCE)
-    verdict = Verdict.SUPPORTED if below <= LEVEL else Verdict.REFUTED if above <= LEVEL else Verdict.INCONCLUSIVE
+    verdict = Verdict.SUPPORTED if below <= level else Verdict.REFUTED if above <= level else Verdict.INCONCLUSIVE
     return Finding(
         quantity=quantity,
         test="exact binomial test",
@@ -30,13 +30,21 @@ def rate(violations: int, cases: int, limit: float, *, quantity: str) -> Finding
         effect=violations / cases,
         expectation=f"violated in at most {limit:.3g} of cases",
         interval=(float(interval.low), float(interval.high)),
-        level=LEVEL,
+        level=level,
         cases=cases,
     )
 
 
 @neutral()
-def dispersion(scores: ArrayLike, *, quantity: str, calibrated: bool = True, low: float = 0.8, high: float = 1.25) -> Finding:
+def dispersion(
+    scores: ArrayLike,
+    *,
+    quantity: str,
+    calibrated: bool = True,
+    low: float = 0.8,
+    high: float = 1.25,
+    level: float = LEVEL,
+) -> Finding:
     """Test the standard deviation of independent, standardised, nearly normal scores, by χ² tests.
 
     `calibrated` states that it lies within (low, high), shown by two one-sided tests; otherwise that it is below `low`, which
@@ -53,7 +61,7 @@ def dispersion(scores: ArrayLike, *, quantity: str, calibrated: bool = True, low
 
     inside, outside = max(above(low), below(high)), min(1.0, 2 * min(below(low), above(high)))
     p, opposite = (inside, outside) if calibrated else (below(low), above(low))
-    verdict = Verdict.SUPPORTED if p <= LEVEL else Verdict.REFUTED if opposite <= LEVEL else Verdict.INCONCLUSIVE
+    verdict = Verdict.SUPPORTED if p <= level else Verdict.REFUTED if opposite <= level else Verdict.INCONCLUSIVE
     tail = (1 - CONFIDENCE) / 2
     interval = tuple(math.sqrt(squares / scipy.stats.chi2.ppf(q, freedom)) for q in (1 - tail, tail))
     deviation = math.sqrt(squares / freedom)
@@ -70,6 +78,6 @@ def dispersion(scores: ArrayLike, *, quantity: str, calibrated: bool = True, low
         effect=deviation,
         expectation=f"is {expectation}",
         interval=(interval[0], interval[1]),
-        level=LEVEL,
+        level=level,
         cases=len(z),
     )

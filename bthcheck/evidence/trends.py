@@ -27,6 +27,7 @@ def trend(
     direction: int = 1,
     minimum_effect: float = MINIMUM_EFFECT,
     quantity: str | None = None,
+    level: float = LEVEL,
 ) -> Finding:
     """Test whether `values` grow (`direction` 1) or shrink (−1) along ordered levels, seed by seed.
 
@@ -39,6 +40,7 @@ def trend(
     values : one number a level and seed
     along : the dimension of the levels, in order of complexity
     quantity : what the values are, for the report
+    level : of the test, in either direction; that of a family, see `bthcheck.evidence.families`
 
     Raises
     ------
@@ -54,6 +56,7 @@ def trend(
         expectation=f"{'increases' if direction > 0 else 'decreases'} with {along}",
         problem=_problem(values),
         shown=table_of(values, along),
+        level=level,
     )
 
 
@@ -79,6 +82,7 @@ def correlation(
     direction: int = 1,
     minimum_effect: float = MINIMUM_EFFECT,
     quantity: str | None = None,
+    level: float = LEVEL,
 ) -> Finding:
     """Test whether two quantities are in the same order (`direction` 1) over the levels, within every seed.
 
@@ -100,6 +104,7 @@ def correlation(
         expectation=f"is in the {'same' if direction > 0 else 'opposite'} order within seeds",
         problem=_problem(first) or _problem(second),
         shown=None,
+        level=level,
     )
     columns = [f"{_name(array)} at {level:g}" for array in (first, second) for level in values_of(array, along)]
     values = np.concatenate([a, b], axis=1)
@@ -134,6 +139,7 @@ def _ordered(
     expectation: str,
     problem: str | None,
     shown: dict[str, Any] | None,
+    level: float,
 ) -> Finding:
     """Test rows of `table` for being in increasing (1) or decreasing (−1) order."""
     blocks, levels = table.shape
@@ -142,7 +148,7 @@ def _ordered(
         problem = f"{int((~np.isfinite(table)).sum())} of {table.size} values are not finite"
     if problem:
         return Finding(
-            quantity, test, Verdict.INCONCLUSIVE, problem, minimum_effect=minimum_effect, level=LEVEL, blocks=blocks,
+            quantity, test, Verdict.INCONCLUSIVE, problem, minimum_effect=minimum_effect, level=level, blocks=blocks,
             table=shown, expectation=expectation,
         )  # fmt: skip
     ordered = table * direction
@@ -150,22 +156,22 @@ def _ordered(
     _, opposite, _ = _p_value(-ordered)
     taus = mean_tau(ordered)
     effect = float(taus.mean())
-    if p <= LEVEL and effect >= minimum_effect:
+    if p <= level and effect >= minimum_effect:
         verdict, word = Verdict.SUPPORTED, expectation
-    elif opposite <= LEVEL:
+    elif opposite <= level:
         verdict, word = Verdict.REFUTED, f"is significantly against: not “{expectation}”"
-    elif p <= LEVEL:
+    elif p <= level:
         verdict, word = Verdict.INCONCLUSIVE, f"{expectation}, but by less than the stated minimum effect"
     else:
         verdict, word = Verdict.INCONCLUSIVE, "shows no significant order"
     smallest = math.factorial(levels) ** -blocks if levels > 2 else 2.0**-blocks
-    if smallest > LEVEL:
+    if smallest > level:
         word += f": {blocks} seeds are too few for any p below {smallest:.2g}"
     return Finding(
         quantity=quantity,
         test=f"{test}, {detail}",
         verdict=verdict,
-        reason=f"{quantity} {word} (p = {p:.2g} at level {LEVEL:g}, mean τ = {effect:.2f})",
+        reason=f"{quantity} {word} (p = {p:.2g} at level {level:g}, mean τ = {effect:.2f})",
         statistic=statistic,
         p=p,
         p_opposite=opposite,
@@ -173,7 +179,7 @@ def _ordered(
         effect=effect,
         interval=_bootstrap_mean(taus),
         minimum_effect=minimum_effect,
-        level=LEVEL,
+        level=level,
         blocks=blocks,
         table=shown,
         expectation=expectation,

@@ -43,6 +43,7 @@ def asked(config: pytest.Config, settings: Settings) -> dict[str, Any]:
         "seeds": None if settings.seeds is None else list(settings.seeds),
         "engine": option(config, "engine"),
         "device": option(config, "device"),
+        "family": settings.family,
         "check": settings.check,
         "data_file": None if settings.data is None else settings.data.name,
         "flags": [name for name, kind in OPTIONS.items() if kind.get("action") == "store_true" and option(config, name)],

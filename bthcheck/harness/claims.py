@@ -13,8 +13,9 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from bthcheck.checks import one_of
+from bthcheck.choices import FAMILIES
 from bthcheck.evidence import conditions, inequalities, probabilities, trends
-from bthcheck.evidence.families import LEVEL
+from bthcheck.evidence.families import level_of
 from bthcheck.evidence.findings import CONDITION, WORST_FIRST, Finding, Verdict, overall
 from bthcheck.report.numbers import cell
 
@@ -37,6 +38,7 @@ class Claim:
     source : where the paper makes it
     kind : "trend" and "probabilistic" claims are statistical and share the family-wise error; "exact" ones are inequalities
     scope : under what conditions it is stated
+    family : "paper", or "extensions" for what goes beyond it: the claims that the family-wise error is of
     """
 
     id: str
@@ -44,6 +46,7 @@ class Claim:
     source: str
     kind: str = "trend"
     scope: str = ""
+    family: str = "paper"
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.id):
@@ -54,6 +57,7 @@ class Claim:
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"the {name} of claim {self.id} must be text, got {getattr(self, name)!r}")
         one_of(f"the kind of claim {self.id}", self.kind, KINDS)
+        one_of(f"the family of claim {self.id}", self.family, FAMILIES)
 
     @property
     def statistical(self) -> bool:
@@ -61,15 +65,17 @@ class Claim:
         return self.kind != "exact"
 
 
-def claim(id: str, *, statement: str, source: str, kind: str = "trend", scope: str = "") -> Callable[[Any], Any]:
+def claim(
+    id: str, *, statement: str, source: str, kind: str = "trend", scope: str = "", family: str = "paper"
+) -> Callable[[Any], Any]:
     """Mark a pytest function as the test of a claim; see `Claim`. The function presents `evidence`.
 
     Raises
     ------
     ValueError
-        If the id or kind is not allowed.
+        If the id, kind or family is not allowed.
     """
-    return pytest.mark.claim(Claim(id, statement, source, kind, scope))
+    return pytest.mark.claim(Claim(id, statement, source, kind, scope, family))
 
 
 def _called(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -96,22 +102,22 @@ class Evidence:
 
     def increases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that `values` increase along ordered levels within seeds; see `bthcheck.evidence.trend`."""
-        return self._present(trends.trend(self._placebo(values, along), along, direction=1, **options), "trend")
+        return self._present(trends.trend(self._placebo(values, along), along, direction=1, **self._level, **options), "trend")
 
     def decreases(self, values: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that `values` decrease along ordered levels within seeds; see `bthcheck.evidence.trend`."""
-        return self._present(trends.trend(self._placebo(values, along), along, direction=-1, **options), "trend")
+        return self._present(trends.trend(self._placebo(values, along), along, direction=-1, **self._level, **options), "trend")
 
     def correlates(self, first: xr.DataArray, second: xr.DataArray, along: str, **options: Any) -> Finding:
         """Present a test that two quantities share their order within seeds; see `bthcheck.evidence.correlation`."""
-        return self._present(trends.correlation(first, self._placebo(second, along), along, **options), "trend")
+        return self._present(trends.correlation(first, self._placebo(second, along), along, **self._level, **options), "trend")
 
     def exceeds(self, higher: xr.DataArray, lower: xr.DataArray, **options: Any) -> Finding:
         """Present a test that one condition exceeds another within seeds; see `bthcheck.evidence.paired`."""
         if self.placebo is not None:
             swap = xr.DataArray(self.placebo.random(lower.sizes["seed"]) < 0.5, {"seed": lower["seed"]})
             higher, lower = xr.where(swap, lower, higher), xr.where(swap, higher, lower)
-        return self._present(trends.paired(lower, higher, **options), "trend")
+        return self._present(trends.paired(lower, higher, **self._level, **options), "trend")
 
     def at_most(self, smaller: ArrayLike, larger: ArrayLike, tolerance: ArrayLike, **options: Any) -> Finding:
         """Present a test that an inequality is never violated; see `bthcheck.evidence.inequality`."""
@@ -148,11 +154,11 @@ class Evidence:
 
     def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
         """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""
-        return self._present(probabilities.rate(violations, cases, limit, quantity=quantity), "probabilistic")
+        return self._present(probabilities.rate(violations, cases, limit, quantity=quantity, **self._level), "probabilistic")
 
     def dispersed(self, scores: ArrayLike, **options: Any) -> Finding:
         """Present a test of the spread of standardised scores; see `bthcheck.evidence.dispersion`."""
-        return self._present(probabilities.dispersion(scores, **options), "probabilistic")
+        return self._present(probabilities.dispersion(scores, **self._level, **options), "probabilistic")
 
     def note(self, sentence: str) -> None:
         """Add a sentence to the claim's section of the report."""
@@ -212,9 +218,13 @@ class Evidence:
         worst = overall([finding.verdict for finding in self.findings])
         if worst is Verdict.REFUTED and self.claim.statistical:
             refuted = [finding for finding in self.findings if finding.verdict is Verdict.REFUTED]
-            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > LEVEL / self._tests:
+            if min(f.p_opposite for f in refuted if f.p_opposite is not None) > level_of(self.claim.family) / self._tests:
                 return Verdict.INCONCLUSIVE
         return worst
+
+    @property
+    def _level(self) -> dict[str, Any]:
+        return {"level": level_of(self.claim.family)}
 
     @property
     def _unmet(self) -> list[Finding]:

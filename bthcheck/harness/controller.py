@@ -26,7 +26,7 @@ from bthcheck.harness.worker import Worker
 from bthcheck.report.baseline import Update, write_baseline
 from bthcheck.report.ending import FINISHED, RUNNING, state_of
 from bthcheck.report.experiments import distinct
-from bthcheck.report.snapshot import snapshot
+from bthcheck.report.snapshot import OF_PAPER, snapshot
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables by which libraries learn how many threads they may start."""
@@ -202,7 +202,8 @@ class Controller(Worker):
         asked = asked_for(self.config)
         ran = {row["claim"]["id"] for row in self.results.rows() if row["status"] != "skipped"}
         claims = self.baseline["claims"]
-        return sorted(id for id, claim in claims.items() if id not in ran and covers(asked, self._place(claim.get("file"))))
+        ours = {id: claim for id, claim in claims.items() if self.settings.family in (None, claim.get("family", OF_PAPER))}
+        return sorted(id for id, claim in ours.items() if id not in ran and covers(asked, self._place(claim.get("file"))))
 
     def _gone(self) -> list[str]:
         """Return the ids of claims on record that are no more: one that was only skipped still is."""
@@ -213,7 +214,7 @@ class Controller(Worker):
         if file is None:
             return None
         if self.config.pluginmanager.hasplugin(paper.PLUGIN):
-            return paper.claims_folder() / Path(file).name
+            return paper.place_of(file)
         return self.config.rootpath / file
 
     def _differences(self) -> Any:

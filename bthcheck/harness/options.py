@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from bthcheck.choices import ENGINES, PROFILES
+from bthcheck.choices import ENGINES, FAMILIES, PROFILES
 from bthcheck.report.snapshot import RINGS
+
+ALL_FAMILIES = "all"
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "device": {"default": "auto", "help": "auto, cpu, cuda or cuda:N (default: auto)"},
@@ -22,6 +24,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "number of seeds, or a list such as 0,3,7 (default: the profile's)",
     },
     "profile": {"default": "laptop", "choices": PROFILES, "help": "scale of the experiments (default: laptop)"},
+    "family": {
+        "default": ALL_FAMILIES,
+        "choices": (*FAMILIES, ALL_FAMILIES),
+        "help": "whose claims are tested: paper, extensions, which go beyond it, or all (default: all)",
+    },
     "results-dir": {"default": None, "metavar": "DIR", "help": "where the report goes (default: reports)"},
     "cache-dir": {"default": None, "metavar": "DIR", "help": "finished runs (default: .bthcheck_cache)"},
     "no-cache": {"action": "store_true", "help": "train everything anew and keep no run"},

@@ -31,6 +31,12 @@ def claims_folder() -> Path:
     raise ValueError(f"the paper's claims are neither in {places[0]} nor in {places[1]}: install bthcheck anew")
 
 
+def place_of(file: str) -> Path:
+    """Return where the file of a claim of the paper, or of one that goes beyond it, is or was, by its name in a checkout."""
+    folder = claims_folder()
+    return next(folder.rglob(Path(file).name), folder / Path(file).name)
+
+
 def on_record(root: Path) -> Path:
     """Return the file of the verdicts on record for the paper's claims: that of `root`, or else the one that came with them."""
     came = PACKAGE / "record" / RECORD.name

@@ -9,7 +9,7 @@ from bthcheck.checks import readable_folder, seeds, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
 from bthcheck.harness import paper
 from bthcheck.harness.folders import session_folder
-from bthcheck.harness.options import option
+from bthcheck.harness.options import ALL_FAMILIES, option
 from bthcheck.harness.paper import PLUGIN, RECORD, on_record
 from bthcheck.harness.session import Channel
 from bthcheck.training import clusters
@@ -30,6 +30,7 @@ class Settings:
     check : the ring that is compared with the record
     update : whether what is found is put on record, and so not held against a claim
     markdown : file that the verdicts are written to as Markdown, or None; a matter of the process that reports
+    family : the one whose claims are tested, or None for all
     dask : the Dask cluster that trains, see `bthcheck.training.clusters`; None for this process
     """
 
@@ -46,6 +47,7 @@ class Settings:
     check: str
     update: bool
     markdown: Path | None = None
+    family: str | None = None
     dask: str | None = None
 
     def check_folders(self) -> None:
@@ -91,6 +93,7 @@ def settings_of(config: pytest.Config) -> Settings:
         check=option(config, "check"),
         update=option(config, "update-baseline") and not option(config, "placebo"),
         markdown=_markdown_file(config) if shared is None else None,
+        family=None if option(config, "family") == ALL_FAMILIES else option(config, "family"),
         dask=dask,
     )
 

@@ -31,6 +31,7 @@ class Worker:
         self.settings = settings
         self.refusal: str | None = None
         self.runs = False  # unless pytest was called to run tests, and came to that
+        self._by_family = False
         self.baseline: Snapshot = {"claims": {}, "experiments": {}, "environments": {}}
 
     @pytest.hookimpl(tryfirst=True)
@@ -39,11 +40,23 @@ class Worker:
         self._refuse(refusal({item.nodeid: claim for item, claim in claims.items()}))
         for item, claim in claims.items():
             item.extra_keyword_matches.add(claim.id)  # so that -k T2 chooses by the ids that reports name claims by
+        self._choose_family(items, claims)
         if self.settings.placebo:
             for item in items:
                 claim = claim_of(item)
                 if claim is not None and claim.kind != "trend":
                     item.add_marker(pytest.mark.skip(reason="a placebo has no levels to permute here"))
+
+    def _choose_family(self, items: list[pytest.Item], claims: "dict[pytest.Item, Claim]") -> None:
+        """Leave out the claims of other families than the session is of, which nobody then misses."""
+        if self.settings.family is None:
+            return
+        others = [item for item, claim in claims.items() if claim.family != self.settings.family]
+        items[:] = [item for item in items if item not in others]
+        if others:
+            self._by_family = True
+            self.config.hook.pytest_deselected(items=others)
+            self._by_family = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -51,7 +64,8 @@ class Worker:
             pytest.fail(self.refusal, pytrace=False)
 
     def pytest_deselected(self) -> None:
-        self.settings.channel.log("deselected")
+        if not self._by_family:
+            self.settings.channel.log("deselected")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
@@ -226,12 +240,13 @@ def refusal(claims: "dict[str, Claim]") -> str | None:
             return f"claim ids must be unique, got {ids[0]} more than once: {', '.join(nodeids)}"
     if not claims:
         return None
-    from bthcheck.evidence import FAMILY_SIZE
+    from bthcheck.evidence.families import SIZES
 
-    family = sum(claim.statistical for claim in claims.values())
-    if family > FAMILY_SIZE:
-        return (
-            f"{family} statistical claims are more than the {FAMILY_SIZE} that share the family-wise error;"
-            " raise bthcheck.evidence.FAMILY_SIZE, which lowers every level"
-        )
+    for family, size in SIZES.items():
+        count = sum(claim.statistical for claim in claims.values() if claim.family == family)
+        if count > size:
+            return (
+                f"{count} statistical claims of family {family!r} are more than the {size} that share its family-wise error;"
+                f" raise bthcheck.evidence.families.SIZES[{family!r}], which lowers its level"
+            )
     return None

@@ -18,7 +18,7 @@ from bthcheck.report.ending import FINISHED, sentence
 from bthcheck.report.environment import describe
 from bthcheck.report.json_text import written
 from bthcheck.report.numbers import count, effect, number, numbers, p_value
-from bthcheck.report.records import headline
+from bthcheck.report.records import family, headline
 from bthcheck.text import visible
 
 MOST_ROWS = 100
@@ -110,6 +110,7 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
         finalize=_shown,
     )
     environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
+    environment.filters.update(in_family=lambda rows, name: [row for row in rows if family(row) == name])
     environment.filters.update(numbers=numbers, json=lambda value: written(plain(value)))
     environment.globals.update(figure=lambda path: _data_uri(folder / path), most_rows=MOST_ROWS)
     return environment.get_template(template).render(values)

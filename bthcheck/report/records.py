@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bthcheck.choices import FAMILIES
 from bthcheck.evidence.findings import CONDITION
 
 # Worst first; the words that are not verdicts say why there is none.
@@ -41,9 +42,14 @@ def row(nodeid: str, claim: dict[str, Any], entry: dict[str, Any]) -> dict[str, 
             "seconds": entry.get("seconds", 0.0)}  # fmt: skip
 
 
+def family(row: dict[str, Any]) -> str:
+    """Return the family of a claim's row; reports of earlier versions, which knew of one, do not say it."""
+    return str(row["claim"].get("family", FAMILIES[0]))
+
+
 def worst_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows in the order in which they are shown."""
-    return sorted(rows, key=lambda row: (STATUSES.index(row["status"]), row["claim"]["id"]))
+    """Return the rows in the order in which they are shown: the paper's claims before those that go beyond it."""
+    return sorted(rows, key=lambda row: (FAMILIES.index(family(row)), STATUSES.index(row["status"]), row["claim"]["id"]))
 
 
 def is_on_record(row: dict[str, Any]) -> bool:

@@ -11,6 +11,8 @@ from bthcheck.report.experiments import identity
 from bthcheck.report.json_text import rounded
 
 Snapshot = dict[str, dict[str, Any]]
+OF_PAPER = "paper"
+"""The family of a claim of which none is on record."""
 RINGS = ("verdicts", "numbers", "bits")
 """What a session can be compared in: each takes in those before it; see `bthcheck.report.comparison`."""
 
@@ -48,6 +50,7 @@ def claim_entry(row: dict[str, Any]) -> dict[str, Any]:
         "file": row.get("nodeid", "").partition("::")[0] or None,
         **{name: row["claim"].get(name) or None for name in _CLAIM},
         **{name: row.get(name) for name in ("code", "constants", "environment")},
+        "family": None if row["claim"].get("family", OF_PAPER) == OF_PAPER else row["claim"]["family"],
         "experiments": sorted(row.get("experiments", [])),
         "findings": [rounded(_known(finding, _FINDING)) for finding in row["findings"]],
     }

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from bthcheck.report.numbers import effect, p_value
-from bthcheck.report.records import STATUSES, has_changed, headline, is_on_record, needs_attention
+from bthcheck.report.records import STATUSES, family, has_changed, headline, is_on_record, needs_attention
 from bthcheck.text import one_line, shown
 
 _COLORS = {"supported": "green", "inconclusive": "yellow", "vacuous": "yellow", "skipped": "yellow"}
@@ -17,6 +17,8 @@ _MOST_NAMED = 10
 _INDENT = "    "
 _NARROWEST = 8  # columns
 
+BEYOND = "beyond the paper:"
+"""Stands before claims of the second family."""
 Line = tuple[str, str]
 """A line and its colour, empty for none."""
 
@@ -41,7 +43,10 @@ def verdicts(
     columns = _columns(filled, widths, width)
     calm: list[Line] = [(line, "") for line in _aligned(titles, columns, widths, width)]
     urgent: list[Line] = []
-    for row, texts in zip(rows, cells, strict=True):
+    families = [family(row) for row in rows]
+    for number, (row, texts) in enumerate(zip(rows, cells, strict=True)):
+        if number and families[number] != families[number - 1]:
+            calm.append((BEYOND, ""))
         is_urgent = needs_attention(row, placebo=placebo)
         lines = [(line, _COLORS.get(row["status"], "red")) for line in _aligned(texts, columns, widths, width)]
         for sentence in _sentences(row, urgent=is_urgent, verbose=verbose, placebo=placebo):

@@ -222,7 +222,9 @@ def test_tables_and_figures_are_those_of_the_numbers(tmp_path):
     script = figures()
     found = json.loads(script.NUMBERS.read_text(encoding="utf-8"))
     for name, table in script.TABLES.items():
-        assert script.replaced(page(), name, table(found), by=script._COMMAND) == page(), f"run python docs/scale_figures.py: {name}"
+        assert script.replaced(page(), name, table(found), by=script._COMMAND) == page(), (
+            f"run python docs/scale_figures.py: {name}"
+        )
     for draw, path in ((script.draw_growth, script.GROWTH), (script.draw_schedules, script.SCHEDULES)):
         for number in range(2):
             draw(found, tmp_path / f"{number}.svg")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bthcheck.evidence import Verdict, dispersion, probabilities, rate
+from bthcheck.evidence import Verdict, dispersion, rate
 
 
 def test_rate_verdicts():
@@ -28,9 +28,8 @@ def test_dispersion_verdicts():
     assert finding.interval[0] < finding.effect < finding.interval[1]
 
 
-def test_dispersion_holds_its_level(monkeypatch):
-    monkeypatch.setattr(probabilities, "LEVEL", 0.05)
+def test_dispersion_holds_its_level():
     generator = np.random.default_rng(8)
-    edge = [dispersion(0.8 * generator.normal(size=100), quantity="q").verdict for _ in range(2000)]
+    edge = [dispersion(0.8 * generator.normal(size=100), quantity="q", level=0.05).verdict for _ in range(2000)]
     count = edge.count(Verdict.SUPPORTED)  # at the edge of what counts as calibrated
     assert stats.binomtest(count, 2000, 0.05, alternative="greater").pvalue > 1e-4

@@ -89,7 +89,6 @@ def test_correlation_is_blind_to_differences_between_seeds(blocks):
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_false_support_is_no_more_likely_than_the_level(blocks, levels, seeds, monkeypatch):
     """On null data, at a level that 4000 data sets can resolve; with ties, which make the test conservative."""
-    monkeypatch.setattr(trends, "LEVEL", 0.05)
     monkeypatch.setattr(trends, "_bootstrap_mean", lambda values: (0.0, 0.0))
     generator = np.random.default_rng(levels * 100 + seeds)
     verdicts = []
@@ -97,7 +96,7 @@ def test_false_support_is_no_more_likely_than_the_level(blocks, levels, seeds, m
         table = generator.normal(size=(seeds, levels))
         if number % 4 == 0:
             table = np.round(table)
-        verdicts.append(trend(blocks(table), ALONG, minimum_effect=0.0).verdict)
+        verdicts.append(trend(blocks(table), ALONG, minimum_effect=0.0, level=0.05).verdict)
     for verdict in (Verdict.SUPPORTED, Verdict.REFUTED):
         count = verdicts.count(verdict)
         assert stats.binomtest(count, len(verdicts), 0.05, alternative="greater").pvalue > 1e-4, (verdict, count)
@@ -106,12 +105,11 @@ def test_false_support_is_no_more_likely_than_the_level(blocks, levels, seeds, m
 
 
 def test_placebo_is_null_whatever_the_effect(blocks, monkeypatch):
-    monkeypatch.setattr(trends, "LEVEL", 0.05)
     monkeypatch.setattr(trends, "_bootstrap_mean", lambda values: (0.0, 0.0))
     generator = np.random.default_rng(3)
     strong = blocks(np.arange(4) * 10 + generator.normal(size=(8, 4)))
     assert trend(strong, ALONG).verdict is Verdict.SUPPORTED
-    count = sum(trend(permuted(strong, ALONG, generator), ALONG).verdict is Verdict.SUPPORTED for _ in range(2000))
+    count = sum(trend(permuted(strong, ALONG, generator), ALONG, level=0.05).verdict is Verdict.SUPPORTED for _ in range(2000))
     assert stats.binomtest(count, 2000, 0.05, alternative="greater").pvalue > 1e-4
     shuffled = permuted(strong, ALONG, generator)
     np.testing.assert_array_equal(np.sort(shuffled, axis=1), np.sort(strong, axis=1))

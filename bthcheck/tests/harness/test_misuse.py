@@ -193,7 +193,7 @@ def test_the_family_has_a_size(claims):
     )
     outcome = claims(many)
     assert outcome.code == 4
-    assert "33 statistical claims are more than the 20 that share the family-wise error" in outcome.text
+    assert "33 statistical claims of family 'paper' are more than the 20 that share its family-wise error" in outcome.text
 
 
 def test_evidence_needs_a_claim(claims):
