@@ -61,7 +61,7 @@ def active_sigma_min(network: Network, x: Tensor) -> Tensor:
 @neutral()
 def product_bound(network: Network) -> float:
     """Π‖W_l‖₂, times 1/4 with a sigmoid output: the bound on λ(x) that ignores x."""
-    bound = math.prod(float(torch.linalg.matrix_norm(weight, ord=2)) for weight in _weights(network))
+    bound = math.prod(float(torch.linalg.matrix_norm(weight, ord=2)) for weight in weights_of(network))
     return bound / 4 if network.sigmoid else bound
 
 
@@ -74,7 +74,7 @@ def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
     products over k additions errs by at most γ_k = k u / (1 − k u) times the same chain of absolute values, here the
     backward pass on |W_l| behind the neurons that are active at x. A singular value errs by the same γ_k times ‖W_1‖_F.
     """
-    weights = _weights(network)
+    weights = weights_of(network)
     masks = []
     z = network.first(x)
     for layer in network.rest:
@@ -91,7 +91,7 @@ def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
 @neutral()
 def product_tolerance(network: Network) -> float:
     """Largest error of `product_bound` and of a λ below it: γ_k times the product of Frobenius norms, which exceeds both."""
-    weights = _weights(network)
+    weights = weights_of(network)
     return 2 * gamma(weights) * math.prod(float(torch.linalg.matrix_norm(weight)) for weight in weights)
 
 
@@ -101,7 +101,15 @@ def _differentiable(x: Tensor) -> Tensor:
     return (x.clone() if x.is_inference() else x).requires_grad_()
 
 
-def _weights(network: Network) -> list[Tensor]:
+@neutral()
+def weights_of(network: Network) -> list[Tensor]:
+    """Return W_1, …, W_d of a fully connected network, the identity written out.
+
+    Raises
+    ------
+    ValueError
+        If the network has convolutions.
+    """
     if any(bias.ndim != 1 or (weight is not None and weight.ndim != 2) for weight, bias in network.layers()):
         raise ValueError("norms of layers are computed for fully connected networks, not for convolutions")
     return [first_weight(network)] + [weight for weight, _ in network.layers()[1:] if weight is not None]

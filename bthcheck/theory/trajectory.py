@@ -28,6 +28,27 @@ def epochs_until(loss: xr.DataArray, threshold: float) -> xr.DataArray:
 
 
 @neutral()
+def after_first_below(values: xr.DataArray, loss: xr.DataArray, threshold: float, epochs: int) -> xr.DataArray:
+    """Return the mean of `values` over the `epochs` epochs from the first after which `loss` is below `threshold`.
+
+    So that runs are compared at a loss they all have been at, whenever that was. Where fewer epochs follow, the mean is over
+    those; where the loss never is below, NaN.
+
+    Parameters
+    ----------
+    values, loss : of the same runs, both with a dimension "epoch"
+    """
+    first = epochs_until(loss, threshold)
+    window = (loss.epoch >= first) & (loss.epoch < first + epochs)
+    result = values.where(window).mean("epoch")
+    result.attrs = {
+        "long_name": f"{values.attrs.get('long_name', values.name)}, mean over {epochs} epochs from a loss of {threshold:g}",
+        "units": values.attrs.get("units", ""),
+    }
+    return result
+
+
+@neutral()
 def first_singular_values(trace: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return σ_1 and σ_min of W_1 before every step of a trace, (step,) each; σ_min is that of min(n_1, n) values."""
     sigma = np.linalg.svd(trace.first_weight.values, compute_uv=False)

@@ -12,7 +12,7 @@ from bthcheck.harness.worker import refusal
 
 ALONG = "frequency"
 
-TWO = '''
+TWO = """
 from bthcheck import claim
 import numpy as np
 
@@ -23,7 +23,7 @@ def test_paper(evidence):
 @claim("E1", statement="It holds too", source="s", kind="exact", family="extensions")
 def test_extension(evidence):
     evidence.at_most([1.0], [2.0], 0.0, quantity="q")
-'''
+"""
 
 
 def test_each_family_errs_in_five_percent():

@@ -1,0 +1,63 @@
+"""E6: activations other than ReLU. Lemma 1 needs none of them; the ordering of T1 is another matter."""
+
+from functools import partial
+
+import numpy as np
+
+from bthcheck import claim, figures
+from bthcheck.evidence.generated import modules
+from bthcheck.evidence.search import Comparison, Search, falsify
+from bthcheck.experiments.extensions import SMOOTH
+from bthcheck.geometry import lipschitz
+
+FREQUENCY = "frequency"
+NEAR_CONVERGENCE = slice(-100, None)
+FIT = 0.0125  # a tenth of the loss of answering 0, as for T3
+
+
+def search(kind, normalisation, max_examples) -> Search:
+    """What a search finds among generated networks with an activation, and a normalisation behind their first layer."""
+    return falsify(modules(activation=kind, normalisation=normalisation), above_sigma_1, max_examples)
+
+
+def above_sigma_1(example):
+    """λ and σ₁‖g‖; both are made of the same g, so that what rounds are a product with W₁, its singular value and two norms."""
+    network, x = example
+    weight = lipschitz.first_weight(network)
+    gradient = lipschitz.first_layer_gradients(network, x).norm(dim=1).numpy()
+    sigma = np.linalg.svd(weight.numpy(), compute_uv=False)[0]
+    rounding = 2 * lipschitz.gamma([weight]) * np.linalg.norm(weight.numpy()) * gradient
+    return Comparison(lipschitz.local_lipschitz(network, x).numpy(), sigma * gradient, rounding)
+
+
+@claim(
+    "E6",
+    kind="exact",
+    family="extensions",
+    source="Lemma 1 for other activations (not in the paper)",
+    statement="With GELU, leaky ReLU or tanh the local Lipschitz constant is at most σ₁ φ too",
+    scope="batch size 1, plain SGD, ε > 0; W₁ of any shape; λ is the norm of the gradient, which changes from point to point",
+)
+def test_lemma_1_needs_no_relu(evidence, kept, max_examples):
+    for kind in SMOOTH:
+        found = kept(search, kind, "none", max_examples)
+        evidence.withstands(found, f"λ ≤ σ₁‖g‖ in generated networks with {kind}")
+
+
+@claim(
+    "E6-trend",
+    family="extensions",
+    source="Fig. 1b with other activations (not in the paper)",
+    statement="With GELU, leaky ReLU or tanh a higher frequency makes a longer normalised trajectory near convergence",
+    scope="mean φ over the last 100 epochs; MLP 10-10-32-32-32-1 with W₁ trained, batch size 16, learning rate 0.016",
+)
+def test_longer_trajectory_with_other_activations(train, evidence):
+    for kind, experiment in SMOOTH.items():
+        runs = train(experiment)
+        evidence.fitted(runs.train_loss, FIT, of=kind)
+        phi = runs.trajectory_length / runs.steps_per_epoch
+        evidence.increases(phi.isel(epoch=NEAR_CONVERGENCE).mean("epoch"), FREQUENCY, quantity=f"mean φ with {kind}")
+        evidence.figure(
+            partial(figures.curves, phi, FREQUENCY, ylabel=f"mean φ of the epoch, {kind}"),
+            f"Trajectory an epoch with {kind}. Median over seeds, band from the smallest to the largest.",
+        )
