@@ -1,5 +1,6 @@
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
+from bthcheck.tests.mutants_beyond import MUTANTS_BEYOND_THE_PAPER
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_dispatch import MUTANTS_OF_DISPATCH
@@ -396,5 +397,6 @@ MUTANTS = [
     *MUTANTS_OF_COMPARING,
     *MUTANTS_OF_SCALE,
     *MUTANTS_OF_DISPATCH,
+    *MUTANTS_BEYOND_THE_PAPER,
     *MUTANTS_OF_WHAT_IS_KEPT,
 ]  # fmt: skip

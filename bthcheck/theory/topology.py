@@ -49,4 +49,4 @@ def partial_tau(first: np.ndarray, second: np.ndarray, given: np.ndarray) -> flo
     """
     ab, ac, bc = (float(scipy.stats.kendalltau(*pair).statistic) for pair in ((first, second), (first, given), (second, given)))
     rest = (1 - ac**2) * (1 - bc**2)
-    return (ab - ac * bc) / rest**0.5 if rest > 0 else float("nan")
+    return (ab - ac * bc) / rest**0.5 if rest > 1e-13 else float("nan")  # 0 to rounding

@@ -12,6 +12,7 @@ from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
 from bthcheck.theory.trajectory import (
     THEOREM_1_ETA,
+    after_first_below,
     deviation_scores,
     distance_chain,
     epochs_until,
@@ -106,3 +107,20 @@ def test_training_on_leaves_a_dataset_alone():
             parameter.zero_()
     assert before.any()
     np.testing.assert_array_equal(result.parameters, before)
+
+
+def test_runs_are_compared_from_where_they_first_reach_a_loss():
+    generator = np.random.default_rng(5)
+    loss, values = generator.random((2, 3, 4, 30)) + np.linspace(1, 0, 30)
+    loss[0, 0] += 9  # never gets there
+    loss[2, 3, :28] += 9  # gets there when few epochs are left
+    dims, epochs = ("frequency", "seed", "epoch"), {"epoch": np.arange(1, 31)}
+    found = after_first_below(xr.DataArray(values, epochs, dims, name="x"), xr.DataArray(loss, epochs, dims), 0.5, 5)
+    assert found.dims == dims[:2]
+    for row in np.ndindex(3, 4):
+        below = np.flatnonzero(loss[row] < 0.5)
+        if len(below) == 0:
+            assert np.isnan(found.values[row])
+        else:
+            assert found.values[row] == pytest.approx(values[row][below[0] : below[0] + 5].mean())
+    assert found.attrs["long_name"] == "x, mean over 5 epochs from a loss of 0.5"

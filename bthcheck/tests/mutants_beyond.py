@@ -1,0 +1,72 @@
+"""What could falsify the claims beyond the paper without a sign of it, and the tests that notice it."""
+
+from bthcheck.tests.mutation import Mutant
+
+LAYERS = "geometry/test_preactivations.py"
+TOPOLOGY = "theory/test_topology.py"
+NETWORKS = "test_extensions.py"
+FAMILIES = "harness/test_families.py"
+
+MUTANTS_BEYOND_THE_PAPER = [
+    Mutant(
+        "slopes behind layers", "the layer that is reached", "geometry/preactivations.py",
+        "if isinstance(layer, (nn.Linear, nn.Conv2d)):", "if isinstance(layer, nn.ReLU):",
+        (f"{LAYERS}::test_slopes_behind_layers_are_products_of_masked_matrices",),
+    ),
+    Mutant(
+        "slopes behind layers", "the output function", "geometry/preactivations.py",
+        "network.output(z.squeeze(-1)).sum()", "z.squeeze(-1).sum()",
+        (f"{LAYERS}::test_slopes_behind_layers_are_what_moving_a_bias_does[description0]",),
+    ),
+    Mutant(
+        "bounds of every layer", "product up to the layer", "geometry/preactivations.py",
+        "torch.cumprod(norms, 0)", "norms",
+        (f"{LAYERS}::test_every_layer_bounds_the_slope_and_the_last_is_the_product_of_norms",),
+    ),
+    Mutant(
+        "bounds of every layer", "spectral norm", "geometry/preactivations.py", "(weight, ord=2)", "(weight)",
+        (f"{LAYERS}::test_every_layer_bounds_the_slope_and_the_last_is_the_product_of_norms",),
+    ),
+    Mutant(
+        "spanning tree", "distance to the tree, not to its last point", "theory/topology.py",
+        "distance = np.minimum(distance, np.linalg.norm(points - points[nearest], axis=1))",
+        "distance = np.linalg.norm(points - points[nearest], axis=1)",
+        (f"{TOPOLOGY}::test_no_tree_is_shorter",),
+    ),
+    Mutant(
+        "partial τ", "what the third explains", "theory/topology.py", "(ab - ac * bc) /", "ab /",
+        (f"{TOPOLOGY}::test_partial_tau_is_the_correlation_of_agreements_with_the_third",),
+    ),
+    Mutant(
+        "matched loss", "begins where the loss is reached", "theory/trajectory.py",
+        "(loss.epoch >= first) & (loss.epoch < first + epochs)", "loss.epoch < first + epochs",
+        ("theory/test_trajectory.py::test_runs_are_compared_from_where_they_first_reach_a_loss",),
+    ),
+    Mutant(
+        "networks beyond the paper", "where the normalisation is", "experiments/extensions.py",
+        "rest: list[nn.Module] = [kind(self.widths[1]) for kind in norms[self.normalisation]]",
+        "rest: list[nn.Module] = []",
+        (f"{NETWORKS}::test_networks_compute_what_they_are_called[batch-relu]",),
+    ),
+    Mutant(
+        "generated networks", "scales of weights", "evidence/generated.py",
+        "* 10.0 ** draw(st.integers(-2, 2))", "* 1.0",
+        (f"{NETWORKS}::test_generated_networks_are_what_was_asked_for[none]",),
+    ),
+    Mutant(
+        "families", "level of a family", "evidence/families.py",
+        "return FAMILY_ERROR / (2 * SIZES[family])", "return FAMILY_ERROR / (2 * FAMILY_SIZE)",
+        (f"{FAMILIES}::test_each_family_errs_in_five_percent",),
+    ),
+    Mutant(
+        "families", "level of a claim's tests", "harness/claims.py",
+        'return {"level": level_of(self.claim.family)}', 'return {"level": level_of("paper")}',
+        (f"{FAMILIES}::test_a_claim_is_tested_at_the_level_of_its_family",),
+    ),
+    Mutant(
+        "families", "claims that are counted", "harness/worker.py",
+        "claim.statistical for claim in claims.values() if claim.family == family",
+        "claim.statistical for claim in claims.values()",
+        (f"{FAMILIES}::test_a_family_that_is_full_leaves_the_other_alone",),
+    ),
+]  # fmt: skip

@@ -1,0 +1,88 @@
+"""What the claims beyond the paper train, and the networks that their searches generate."""
+
+import numpy as np
+import pytest
+import scipy
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from bthcheck.evidence.generated import modules
+from bthcheck.experiments import extensions
+from bthcheck.experiments.extensions import ActivatedMLP
+from bthcheck.networks import MLP
+from bthcheck.training.runs import Run
+
+FUNCTIONS = {
+    "relu": lambda z: np.maximum(z, 0),
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "tanh": np.tanh,
+    "gelu": lambda z: z * (1 + scipy.special.erf(z / np.sqrt(2))) / 2,
+}
+NORMS = {
+    "none": lambda z: z,
+    "batch": lambda z: (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5),
+    "layer": lambda z: (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5),
+}
+
+
+@pytest.mark.parametrize("activation", extensions.ACTIVATIONS)
+@pytest.mark.parametrize("normalisation", extensions.NORMALISATIONS)
+def test_networks_compute_what_they_are_called(activation, normalisation):
+    network = ActivatedMLP((3, 4, 5, 1), activation, normalisation).build(7).double()
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    layers = [(w.numpy(), b.numpy()) for w, b in network.layers()]
+    h = NORMS[normalisation](x.numpy() @ layers[0][0].T + layers[0][1])
+    for weight, bias in layers[1:]:
+        h = FUNCTIONS[activation](h) @ weight.T + bias
+    np.testing.assert_allclose(network(x).detach().numpy(), h[:, 0], rtol=1e-10, atol=1e-12)
+
+
+def test_with_relu_a_network_is_that_of_the_package():
+    mine, theirs = ActivatedMLP((4, 5, 6, 1)).build(3), MLP((4, 5, 6, 1), "trained").build(3)
+    assert all(torch.equal(one, other) for one, other in zip(mine.parameters(), theirs.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"activation": "swish"}, "activation must be one of 'relu', 'gelu', 'leaky_relu', 'tanh', got 'swish'"),
+        ({"normalisation": "group"}, "normalisation must be one of 'none', 'batch', 'layer', got 'group'"),
+        ({"widths": (3, 1)}, "at least one hidden width"),
+        ({"widths": (3, 4, 2)}, "a last width of 1"),
+        ({"widths": (3, 0, 1)}, "each width must be a whole number of at least 1, got 0"),
+        ({"output": "sigmoid"}, "output must be"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(fields, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ActivatedMLP(**fields)
+
+
+def test_every_experiment_can_be_drawn():
+    every = [extensions.MOMENTUM, extensions.ADAM, *extensions.SMOOTH.values(), extensions.LEARNING_RATES, extensions.WIDTHS]
+    assert len({experiment.name for experiment in every}) == len(every)
+    for experiment in every:
+        for level in experiment.levels:
+            run = Run(experiment, level, 0)
+            assert run.data().x_train.shape == (100, 10)
+            assert isinstance(run.module(), nn.Module)
+
+
+@pytest.mark.parametrize("normalisation", extensions.NORMALISATIONS)
+def test_generated_networks_are_what_was_asked_for(normalisation):
+    seen = set()
+
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @given(modules(activation="gelu", normalisation=normalisation))
+    def look(example):
+        network, x = example
+        kinds = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.GELU}
+        assert type(network.rest[0]) is kinds[normalisation]
+        assert x.dtype == torch.float64
+        assert len(x) >= 2
+        assert network(x).isfinite().all()
+        seen.add(float(network.first.weight.detach().abs().max()) > 10)
+
+    look()
+    assert seen == {True, False}
