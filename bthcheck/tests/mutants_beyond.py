@@ -49,6 +49,16 @@ MUTANTS_BEYOND_THE_PAPER = [
         (f"{NETWORKS}::test_networks_compute_what_they_are_called[batch-relu]",),
     ),
     Mutant(
+        "other activations", "slope below 0", "training/stacked/layers.py",
+        "leaky_relu_backward(delta, saved, self.slope, True)", "leaky_relu_backward(delta, saved, 0.02, True)",
+        (f"{NETWORKS}::test_engines_agree_on_other_activations[leaky_relu]",),
+    ),
+    Mutant(
+        "other activations", "derivative of GELU", "training/stacked/layers.py",
+        "torch.ops.aten.gelu_backward(delta, saved)", 'torch.ops.aten.gelu_backward(delta, saved, approximate="tanh")',
+        (f"{NETWORKS}::test_engines_agree_on_other_activations[gelu]",),
+    ),
+    Mutant(
         "generated networks", "scales of weights", "evidence/generated.py",
         "* 10.0 ** draw(st.integers(-2, 2))", "* 1.0",
         (f"{NETWORKS}::test_generated_networks_are_what_was_asked_for[none]",),

@@ -49,7 +49,7 @@ def test_lemma_1_needs_no_relu(evidence, kept, max_examples):
     family="extensions",
     source="Fig. 1b with other activations (not in the paper)",
     statement="With GELU, leaky ReLU or tanh a higher frequency makes a longer normalised trajectory near convergence",
-    scope="mean φ over the last 100 epochs; MLP 10-10-32-32-32-1 with W₁ trained, batch size 16, learning rate 0.016",
+    scope="mean φ over the last 100 epochs; MLP 10-10-32-32-32-1 with W₁ trained, batch size 32, learning rate 0.032",
 )
 def test_longer_trajectory_with_other_activations(train, evidence):
     for kind, experiment in SMOOTH.items():

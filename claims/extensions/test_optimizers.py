@@ -21,7 +21,7 @@ def at_matched_loss(runs, name):
     family="extensions",
     source="Theorem 1 for heavy-ball momentum (not in the paper)",
     statement="With momentum a higher frequency makes a longer normalised trajectory at matched loss",
-    scope="momentum 0.9, batch size 16, learning rate 0.0016; mean φ over 50 epochs from the first with a loss below 0.0125",
+    scope="momentum 0.9, batch size 32, learning rate 0.0032; mean φ over 50 epochs from the first with a loss below 0.0125",
 )
 def test_longer_trajectory_with_momentum(train, evidence):
     runs = train(MOMENTUM)
@@ -39,7 +39,7 @@ def test_longer_trajectory_with_momentum(train, evidence):
     family="extensions",
     source="Theorem 1 for Adam (not in the paper)",
     statement="Under Adam a higher frequency makes longer normalised gradients of the first bias at matched loss",
-    scope="Adam, batch size 16, learning rate 0.001; φ of the raw gradient, mean over the same window",
+    scope="Adam, batch size 32, learning rate 0.001; φ of the raw gradient, mean over the same window",
 )
 def test_longer_gradients_under_adam(train, evidence):
     runs = train(ADAM)

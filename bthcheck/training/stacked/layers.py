@@ -165,6 +165,41 @@ class Rectifier(_Fixed):
         return torch.ops.aten.threshold_backward(delta, saved, 0)
 
 
+class Gelu(_Fixed):
+    """x Φ(x), exact."""
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        return nn.functional.gelu(h), h
+
+    def backward(self, delta: Tensor, saved: Tensor) -> Tensor:
+        return torch.ops.aten.gelu_backward(delta, saved)
+
+
+class Tanh(_Fixed):
+    """tanh, in place."""
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        h.tanh_()
+        return h, h
+
+    def backward(self, delta: Tensor, saved: Tensor) -> Tensor:
+        return torch.ops.aten.tanh_backward(delta, saved)
+
+
+@dataclass(frozen=True)
+class LeakyRectifier(_Fixed):
+    """Leaky ReLU, in place; its slope below 0 is positive, so that the sign of what comes out is that of what went in."""
+
+    slope: float
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        nn.functional.leaky_relu_(h, self.slope)
+        return h, h
+
+    def backward(self, delta: Tensor, saved: Tensor) -> Tensor:
+        return torch.ops.aten.leaky_relu_backward(delta, saved, self.slope, True)
+
+
 @dataclass(frozen=True)
 class Pool(_Fixed):
     """Maxima over squares that do not overlap."""
@@ -256,6 +291,12 @@ def _batched(module: nn.Module, parameters: Iterator[Tensor], above: Sequence[nn
             return Features()
         case nn.ReLU():
             return Rectifier()
+        case nn.Tanh():
+            return Tanh()
+        case nn.GELU() if module.approximate == "none":
+            return Gelu()
+        case nn.LeakyReLU() if module.negative_slope > 0:
+            return LeakyRectifier(module.negative_slope)
     raise TypeError(f"engine 'stacked' has no batched form of {type(module).__name__}")
 
 
