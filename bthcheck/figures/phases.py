@@ -1,6 +1,6 @@
 """Figure of a phase diagram: where the order of T1 holds, is reversed, or the data are not fit."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -29,7 +29,7 @@ def phase_diagram(found: xr.Dataset) -> "Figure":
         figure = Figure(figsize=(1.9 * len(rates) + 1.3, 1.5 * len(points) + 0.9))
         panels = np.atleast_2d(figure.subplots(len(points), len(rates), sharex=True, sharey=True, squeeze=False))
         figure.subplots_adjust(left=0.12, right=0.86, bottom=0.12, top=0.94, wspace=0.12, hspace=0.2)
-        image = None
+        image: Any = None
         for (row, column), axes in np.ndenumerate(panels):
             cell = found.isel(points=len(points) - 1 - row, learning_rate=column).transpose("width", "epochs")
             image = axes.imshow(cell.tau.values, cmap="RdBu", vmin=-1, vmax=1, origin="lower", aspect="auto")

@@ -17,6 +17,7 @@ from bthcheck.harness import cluster, paper
 from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.monitor import ProgressMonitor
 from bthcheck.harness.options import option
+from bthcheck.harness.postponed import postponed
 from bthcheck.harness.results import Results
 from bthcheck.harness.screen import Screen, screen_of
 from bthcheck.harness.session import usage
@@ -144,7 +145,17 @@ class Controller(Worker):
         try:
             return (yield)
         finally:  # also if someone is too impatient to let xdist end its workers
-            self._finish(session)
+            self._finish_whatever(session)
+
+    def _finish_whatever(self, session: pytest.Session) -> None:
+        """Finish, and let Ctrl-C wait for it; who asks twice gets no report, and a sentence."""
+        try:
+            with postponed() as asked:
+                self._finish(session)
+        except KeyboardInterrupt:
+            self.unwritten.append("interrupted while the report was being written: there is no new one")
+        if asked:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
 
     def _finish(self, session: pytest.Session) -> None:
         self.monitor.stop()

@@ -103,3 +103,33 @@ def test_someone_impatient_has_a_report_too(interrupted, tmp_path):
     records = json.loads((tmp_path / "reports" / "records.json").read_text())
     assert {row["claim"]["id"]: row["status"] for row in records["claims"]}["ONE"] == "supported", text
     assert (tmp_path / "reports" / "index.html").exists()
+
+
+IN_THE_END = (
+    CONFTEST
+    + """
+import os, signal
+from bthcheck.report import page
+
+_write = page.write
+
+def write(*arguments, **named):
+    for _ in range({count}):
+        os.kill(os.getpid(), signal.SIGINT)
+    return _write(*arguments, **named)
+
+page.write = write
+"""
+)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_interrupt_while_the_report_is_written_waits_for_it_and_a_second_one_does_not(claims, workers, count):
+    outcome = claims(ONE, "-n", workers, conftest=IN_THE_END.replace("{count}", str(count)))
+    assert outcome.code == pytest.ExitCode.INTERRUPTED, outcome.text
+    assert "ONE    supported" in outcome.text
+    assert "Traceback" not in outcome.text
+    assert "KeyboardInterrupt" not in outcome.text
+    assert (outcome.folder / "reports" / "index.html").exists() == (count == 1)
+    assert ("interrupted while the report was being written: there is no new one" in outcome.text) == (count == 2)
