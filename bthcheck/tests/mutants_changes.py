@@ -162,4 +162,9 @@ MUTANTS_OF_CHANGES = [
         "isel(epoch=-1,",
         ("evidence/test_beginning.py::test_the_first_runs_are_kept_to_seven_digits",),
     ),
+    Mutant(
+        "the record", "an entry that is another's", "report/shared_entries.py",
+        "if kept[kind].get(name) == entry), entry)", "if name in kept[kind]), entry)",
+        ("report/test_baseline.py::test_what_profiles_have_in_common_stands_once_in_the_file",),
+    ),
 ]  # fmt: skip
