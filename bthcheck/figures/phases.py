@@ -16,7 +16,7 @@ def phase_diagram(found: xr.Dataset) -> "Figure":
     """Draw a panel for every number of points and learning rate, width against epochs in each.
 
     The colour is τ, blue where a higher frequency has the longer trajectory and red where it has the shorter; the black line is
-    the boundary between cells in which every run is fit and the others, which are dotted.
+    the boundary between cells that are fit and the others, which are dotted.
 
     Parameters
     ----------
