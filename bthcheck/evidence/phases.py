@@ -125,16 +125,15 @@ def phases(cells: xr.Dataset, fit: float = FIT) -> xr.Dataset:
     xarray.Dataset
         Over `AXES`: `tau`, the mean over seeds of whether φ grows with the frequency (1), falls (−1) or is the same (0); its
         95 % interval `low`, `high`, by Clopper and Pearson from the seeds that are not tied; `fit`, whether in at least half
-        of the seeds both runs are fit; and `state`, an index into `STATES`: not fit, or else the side of 0 that the interval lies on.
+        of the seeds both runs are fit; and `state`, an index into `STATES`: not fit, or else the side of 0 on which the interval
+        lies.
     """
     signs = np.sign(cells.phi.isel(frequency=-1) - cells.phi.isel(frequency=0))
     up, down = ((signs == side).sum("seed") for side in (1, -1))
     low, high = _interval(up.values, down.values)
     fitted = fit_pairs(cells, fit).mean("seed") >= 0.5
-    state = np.where(
-        low > 0, STATES.index("supported"), np.where(high < 0, STATES.index("reversed"), STATES.index("undecided"))
-    )
-    state = np.where(fitted, state, STATES.index("not fit"))
+    numbers = [STATES.index(name) for name in ("not fit", "supported", "reversed")]
+    state = np.select([~fitted.values, low > 0, high < 0], numbers, STATES.index("undecided"))
     dims = up.dims
     return xr.Dataset(
         {"tau": signs.mean("seed"), "low": (dims, low), "high": (dims, high), "fit": fitted, "state": (dims, state)}

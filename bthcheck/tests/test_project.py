@@ -69,7 +69,7 @@ def test_the_part_of_the_tests_that_other_versions_run_is_there():
 def test_readme_names_every_option():
     from bthcheck.harness.options import OPTIONS
 
-    assert len(OPTIONS) == 15
+    assert len(OPTIONS) == 16
     readme = (ROOT / "README.md").read_text()
     assert not [name for name in OPTIONS if f"`--{name}" not in readme]
     assert "`--bth-" in readme
@@ -79,7 +79,7 @@ def test_every_claim_has_a_verdict_on_record_for_every_profile():
     from bthcheck.choices import PROFILES
     from bthcheck.report.baseline import verdicts
 
-    source = "".join(path.read_text() for path in sorted((ROOT / "claims").glob("test_*.py")))
+    source = "".join(path.read_text() for path in sorted((ROOT / "claims").rglob("test_*.py")))
     tests = dict(re.findall(r'@claim\(\s*"([^"]+)".*?\ndef \w+\(([^)]*)\)', source, re.DOTALL))
     ids = list(tests)
     assert len(ids) == len(set(ids)) == source.count("@claim(")
@@ -90,7 +90,7 @@ def test_every_claim_has_a_verdict_on_record_for_every_profile():
 
 
 def test_claims_are_nothing_but_statements():
-    names = {path.name for path in (ROOT / "claims").iterdir() if path.suffix == ".py"}
+    names = {path.name for path in (ROOT / "claims").rglob("*.py")}
     assert names
     assert all(name.startswith("test_") for name in names)
     assert (ROOT / "conftest.py").read_text().strip().count("\n") == 0

@@ -20,8 +20,8 @@ def test_claims_are_read_as_they_are_registered(monkeypatch):
     paper.call_by_name()
     found = statements(CLAIMS)
     registered = {}
-    for path in CLAIMS.glob("test_*.py"):
-        module = importlib.import_module(f"claims.{path.stem}")
+    for path in CLAIMS.rglob("test_*.py"):
+        module = importlib.import_module(".".join(("claims", *path.relative_to(CLAIMS).with_suffix("").parts)))
         for name, function in vars(module).items():
             if function.__class__.__name__ == "function" and function.__module__ == module.__name__:
                 marks = [mark for mark in getattr(function, "pytestmark", []) if mark.name == "claim"]
@@ -29,8 +29,9 @@ def test_claims_are_read_as_they_are_registered(monkeypatch):
     assert len(found) == len(registered) > 30
     for id, statement in found.items():
         claim, path, name = registered[id]
-        assert (statement.id, statement.statement, statement.source, statement.kind, statement.scope) == (
-            claim.id, claim.statement, claim.source, claim.kind, claim.scope
+        assert (statement.id, statement.statement, statement.source, statement.kind, statement.scope,
+                statement.family) == (
+            claim.id, claim.statement, claim.source, claim.kind, claim.scope, claim.family
         )  # fmt: skip
         assert (statement.file, statement.function) == (path, name)
         assert path.read_text(encoding="utf-8").splitlines()[statement.line - 1].startswith(f"def {name}(")
@@ -90,7 +91,7 @@ def test_a_claim_is_shown_with_its_verdicts(said, tmp_path):
 def test_a_claim_that_there_is_not_is_refused(said):
     code, text = said("show", "T99")
     assert code == 2
-    assert "the claim must be one of AS-PUBLISHED, T1, " in text
+    assert "the claim must be one of AS-PUBLISHED, E10, " in text
     assert "got 'T99'" in text
     assert said("show")[0] == 2
 

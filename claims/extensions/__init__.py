@@ -1,1 +1,0 @@
-"""Claims that go beyond the paper: what it leaves open, what competes with it, and where it may fail."""
