@@ -125,8 +125,8 @@ def phases(cells: xr.Dataset, fit: float = FIT) -> xr.Dataset:
     xarray.Dataset
         Over `AXES`: `tau`, the mean over seeds of whether φ grows with the frequency (1), falls (−1) or is the same (0); its
         95 % interval `low`, `high`, by Clopper and Pearson from the seeds that are not tied; `fit`, whether in at least half
-        of the seeds both runs are fit; and `state`, an index into `STATES`: not fit, or else the side of 0 on which the interval
-        lies.
+        of the seeds both runs are fit; and `state`, an index into `STATES`: not fit, or else on which side of 0 the
+        interval lies.
     """
     signs = np.sign(cells.phi.isel(frequency=-1) - cells.phi.isel(frequency=0))
     up, down = ((signs == side).sum("seed") for side in (1, -1))
