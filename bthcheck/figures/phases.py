@@ -28,11 +28,12 @@ def phase_diagram(found: xr.Dataset) -> "Figure":
     with style():
         figure = Figure(figsize=(1.9 * len(rates) + 1.3, 1.5 * len(points) + 0.9))
         panels = np.atleast_2d(figure.subplots(len(points), len(rates), sharex=True, sharey=True, squeeze=False))
-        figure.subplots_adjust(left=0.12, right=0.86, bottom=0.12, top=0.94, wspace=0.12, hspace=0.2)
+        figure.subplots_adjust(left=0.09, right=0.86, bottom=0.12, top=0.94, wspace=0.12, hspace=0.2)
         image: Any = None
         for (row, column), axes in np.ndenumerate(panels):
             cell = found.isel(points=len(points) - 1 - row, learning_rate=column).transpose("width", "epochs")
             image = axes.imshow(cell.tau.values, cmap="RdBu", vmin=-1, vmax=1, origin="lower", aspect="auto")
+            axes.grid(False)
             _boundary(axes, cell.fit.values)
             axes.set_xticks(
                 range(found.sizes["epochs"]), [str(value) for value in found.epochs.values], rotation=60, fontsize=7
@@ -40,7 +41,7 @@ def phase_diagram(found: xr.Dataset) -> "Figure":
             axes.set_yticks(range(found.sizes["width"]), [str(value) for value in found.width.values], fontsize=7)
             axes.set_title(f"{points[len(points) - 1 - row]} points, α = {rates[column]:g}", fontsize=7, pad=2)
         figure.supxlabel("epochs", fontsize=9)
-        figure.supylabel("width of two hidden layers", fontsize=9)
+        figure.supylabel("width of two hidden layers", fontsize=9, x=0.015)
         bar = figure.colorbar(image, ax=panels.ravel().tolist(), fraction=0.03, pad=0.02)
         bar.set_label("mean τ between frequency and φ", fontsize=8)
         return figure
