@@ -2,6 +2,7 @@
 
 from bthcheck.tests.mutation import Mutant
 
+RANKING, WORSE = "evidence/ranking.py", "evidence/noninferiority.py"
 CAPACITY, SHARPNESS, RIVALS = "theory/capacity.py", "theory/sharpness.py", "theory/rivals.py"
 NORMS, NOISE, RUNS = "theory/test_capacity.py", "theory/test_sharpness.py", "theory/test_rivals.py"
 PATHS = f"{NORMS}::test_path_norm_is_the_sum_over_all_paths"
@@ -13,6 +14,15 @@ SIGNS = f"{NOISE}::test_a_linear_classifier_errs_where_noise_turns_its_sign"
 CROSSING = f"{NOISE}::test_sigma_is_where_the_rise_crosses_the_limit[connected]"
 OF_STATISTICS = f"{RUNS}::test_measures_of_statistics_are_those_of_loops[wide-3]"
 OF_WEIGHTS = f"{RUNS}::test_measures_of_weights_are_those_of_the_trained_network[wide-3]"
+TAUS = "evidence/test_ranking.py::test_granulated_tau_is_that_of_loops[ties]"
+ERRORS = "evidence/test_ranking.py::test_sign_errors_are_those_of_loops[ties]"
+HOEFFDING = "evidence/test_ranking.py::test_weights_are_hoeffding_s[0.05-2000]"
+WORST = "evidence/test_ranking.py::test_the_worst_environment_with_enough_pairs_counts"
+ALL_SIGNS = "evidence/test_noninferiority.py::test_p_is_that_of_all_signs_of_the_differences_of_psi[0.02]"
+NO_WORSE = "evidence/test_noninferiority.py::test_a_measure_is_no_worse_than_itself_or_a_worse_one_and_the_worse_one_is"
+HOLM = "evidence/test_noninferiority.py::test_holm_of_an_example"
+SEVERAL = "evidence/test_noninferiority.py::test_p_values_of_several_rivals_are_holm_s"
+SHARES = "evidence/test_noninferiority.py::test_shares_of_the_variance_are_those_of_loops"
 SLOWEST = f"{RUNS}::test_the_common_epoch_is_of_the_slowest_run_of_a_seed"
 
 MUTANTS_OF_RIVALS = [
@@ -93,7 +103,7 @@ MUTANTS_OF_RIVALS = [
     ),
     Mutant(
         "common epoch", "runs that never pass", RIVALS, '"seed"], skipna=False)', '"seed"], skipna=True)',
-        (f"{RUNS}::test_where_a_run_never_passes_there_is_no_common_sum_and_no_phi_below",),
+        (SLOWEST,),
     ),
     Mutant("mean φ below a loss", "above it", RIVALS, "below = ds.train_loss < ", "below = ds.train_loss > ", (OF_STATISTICS,)),
     Mutant(
@@ -139,5 +149,98 @@ MUTANTS_OF_RIVALS = [
         "rivals of weights", "of a run that diverged", RIVALS, "np.full([ds.sizes[dim] for dim in dims], np.inf)",
         "np.zeros([ds.sizes[dim] for dim in dims])",
         (f"{RUNS}::test_a_run_that_diverged_has_infinite_measures_and_its_settings",),
+    ),
+    Mutant(
+        "Ψ", "sign of the measure alone", RANKING,
+        "_by_seed(_signs(measure, axis, *pair) * _signs(gap, axis, *pair))", "_by_seed(_signs(measure, axis, *pair))",
+        (TAUS, "evidence/test_ranking.py::test_a_measure_ranks_like_itself_and_against_its_negative"),
+    ),
+    Mutant(
+        "Ψ", "neighbours alone", RANKING, "        pairs = list(combinations(range(gap.sizes[axis]), 2))\n",
+        "        pairs = [(i, i + 1) for i in range(gap.sizes[axis] - 1)]\n", (TAUS,),
+    ),
+    Mutant(
+        "Ψ", "a tie counts as order", RANKING, "xr.apply_ufunc(np.sign, ", "xr.apply_ufunc(lambda d: 1.0 - 2.0 * (d < 0), ",
+        (TAUS, ERRORS),
+    ),
+    Mutant(
+        "Ψ", "axes that were chosen", RANKING, "    return list(chosen)\n", "    return there\n", (TAUS,),
+    ),
+    Mutant(
+        "Ψ", "what is not finite", RANKING, "np.where(_finite(measure, gap), np.array(rows), np.nan)", "np.array(rows)",
+        ("evidence/test_ranking.py::test_a_seed_with_a_number_that_is_not_finite_has_no_psi",),
+    ),
+    Mutant(
+        "sign error", "width of Hoeffding's bound", RANKING, "-points * difference**2 / 2", "-points * difference**2 * 2",
+        (HOEFFDING, ERRORS),
+    ),
+    Mutant("sign error", "one of two errors", RANKING, ".clip(min=0) ** 2\n", ".clip(min=0)\n", (HOEFFDING, ERRORS)),
+    Mutant(
+        "sign error", "no better than a coin's weight", RANKING, "(sure - 0.5).clip", "(sure - 0.0).clip", (HOEFFDING, ERRORS),
+    ),
+    Mutant("sign error", "weights", RANKING, "float((w * e).sum() / total) if", "float(e.mean()) if", (ERRORS,)),
+    Mutant(
+        "sign error", "effective size", RANKING, "float(total**2 / (w**2).sum())", "float(w.size)",
+        (ERRORS,),
+    ),
+    Mutant(
+        "sign error", "right order", RANKING, "wrong = (1 - _signs", "wrong = (1 + _signs",
+        (ERRORS, "evidence/test_ranking.py::test_sign_errors_of_the_gap_itself_its_negative_and_what_tells_nothing_apart"),
+    ),
+    Mutant("sign error", "the best environment", RANKING, "float(counted.max())", "float(counted.min())", (WORST,)),
+    Mutant(
+        "sign error", "environments of few pairs", RANKING, "environments.effective >= ENOUGH", "environments.effective > 0",
+        (WORST,),
+    ),
+    Mutant(
+        "placebo", "a measure as it is", RANKING, "generator.permuted(_by_seed(measure), axis=1)", "_by_seed(measure)",
+        ("evidence/test_ranking.py::test_a_placebo_has_the_numbers_of_each_seed",),
+    ),
+    Mutant(
+        "placebo", "across seeds", RANKING, "generator.permuted(_by_seed(measure), axis=1)",
+        "generator.permuted(_by_seed(measure), axis=0)",
+        ("evidence/test_ranking.py::test_a_placebo_has_the_numbers_of_each_seed",),
+    ),
+    Mutant(
+        "grid of models", "order of levels", RANKING, "    return gridded.sel(in_order)",
+        "    gridded = gridded.copy(data=gridded.values[..., ::-1])\n    return gridded.sel(in_order)",
+        ("evidence/test_ranking.py::test_levels_become_axes",),
+    ),
+    Mutant("no worse", "margin", WORSE, "one - other + margin", "one - other", (ALL_SIGNS, NO_WORSE)),
+    Mutant("no worse", "sign of the margin", WORSE, "one - other + margin", "one - other - margin", (ALL_SIGNS, NO_WORSE)),
+    Mutant(
+        "no worse", "the opposite direction", WORSE, "signed_ranks(-difference)", "1 - signed_ranks(difference)", (ALL_SIGNS,),
+    ),
+    Mutant("no worse", "rounded to equal", WORSE, "_DIGITS = 12", "_DIGITS = 0", (ALL_SIGNS,)),
+    Mutant(
+        "no worse", "refuted", WORSE, "elif opposite <= level:", "elif opposite <= 0:", (NO_WORSE,),
+    ),
+    Mutant(
+        "Holm", "Bonferroni", WORSE, "np.arange(len(values), 0, -1) * values[order]", "len(values) * values[order]", (HOLM,),
+    ),
+    Mutant(
+        "Holm", "not monotone", WORSE, "np.maximum.accumulate(np.arange(len(values), 0, -1) * values[order])",
+        "np.arange(len(values), 0, -1) * values[order]", (HOLM,),
+    ),
+    Mutant(
+        "Holm", "p-values as they are", WORSE, "holm([1.0 if p is None else p for p in ps])",
+        "[1.0 if p is None else p for p in ps]", (SEVERAL,),
+    ),
+    Mutant(
+        "models differ", "seeds are noise", WORSE, "- table.mean(axis=1, keepdims=True) + table.mean()", "",
+        (SHARES, "evidence/test_noninferiority.py::test_the_p_of_models_is_that_of_the_two_way_analysis"),
+    ),
+    Mutant("models differ", "share of one seed", WORSE, "(ratio + seeds - 1)", "(ratio + seeds)", (SHARES,)),
+    Mutant(
+        "models differ", "means of seeds", WORSE, "between = seeds * float", "between = float",
+        (SHARES, "evidence/test_noninferiority.py::test_the_p_of_models_is_that_of_the_two_way_analysis"),
+    ),
+    Mutant(
+        "models differ", "a small share", WORSE, "met = p <= level and share >= minimum", "met = p <= level",
+        ("evidence/test_noninferiority.py::test_noise_alone_is_nothing_to_rank_and_a_small_share_neither",),
+    ),
+    Mutant(
+        "models differ", "interval", WORSE, "ratio / scipy.stats.f.ppf(tail, *freedom)", "ratio",
+        ("evidence/test_noninferiority.py::test_the_interval_covers_the_true_share",),
     ),
 ]  # fmt: skip

@@ -16,7 +16,7 @@ import xarray as xr
 import bthcheck
 from bthcheck import figures
 from bthcheck.ambient import neutral, settings
-from bthcheck.evidence import dispersion, fitted, inequality, trend
+from bthcheck.evidence import dispersion, distinguishable, fitted, inequality, non_inferiority, sign_errors, trend
 from bthcheck.evidence.search import Comparison, examples, falsify
 from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, DROPOUT, REGIONS, SINUSOIDS, Experiment, Training
 from bthcheck.geometry import covering, jacobians, lipschitz, regions
@@ -164,6 +164,7 @@ def findings():
     losses = losses.assign_coords(level=[0, 1], seed=[0, 1, 2], epoch=[1, 2, 3, 4])
     found = [trend(table, "level"), inequality([0.0, 1e-310], [0.0, 1.0], 0, quantity="q")]
     found += [fitted(losses, 1.0, quantity="q"), dispersion(table.values.ravel(), quantity="q")]
+    found += [distinguishable(table), non_inferiority(table, -table, table), sign_errors(-table, table, 100)]
     search = falsify(
         examples(), lambda e: Comparison(lipschitz.local_lipschitz(*e), np.full(len(e.x), 1e300), np.zeros(len(e.x))), 20
     )
@@ -238,7 +239,7 @@ FLOORS = (
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
     "training.fingerprints", "training.remote", "training.trial", "training.views",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities", "evidence.agreement",
-    "evidence.beginning", "evidence.exchange", "evidence.shifts",
+    "evidence.beginning", "evidence.exchange", "evidence.noninferiority", "evidence.ranking", "evidence.shifts",
 )  # fmt: skip
 COMPUTE_NOTHING = {
     "check_level", "unsupported", "shape", "values_of", "counterexample", "points_of",
