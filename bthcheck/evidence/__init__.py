@@ -1,4 +1,4 @@
-"""How claims are tested: findings and verdicts, trends, inequalities, probabilities, and searches for counterexamples.
+"""How claims are tested: findings, verdicts, trends, inequalities, probabilities, rankings, and searches for counterexamples.
 
 Names are handed on from the modules they live in, which are imported on first use: a process that only reports needs the words
 for verdicts and not SciPy.

@@ -151,24 +151,24 @@ MUTANTS_OF_RIVALS = [
         (f"{RUNS}::test_a_run_that_diverged_has_infinite_measures_and_its_settings",),
     ),
     Mutant(
-        "Ψ", "sign of the measure alone", RANKING,
+        "Kendall", "sign of the measure alone", RANKING,
         "_by_seed(_signs(measure, axis, *pair) * _signs(gap, axis, *pair))", "_by_seed(_signs(measure, axis, *pair))",
         (TAUS, "evidence/test_ranking.py::test_a_measure_ranks_like_itself_and_against_its_negative"),
     ),
     Mutant(
-        "Ψ", "neighbours alone", RANKING, "        pairs = list(combinations(range(gap.sizes[axis]), 2))\n",
+        "Kendall", "neighbours alone", RANKING, "        pairs = list(combinations(range(gap.sizes[axis]), 2))\n",
         "        pairs = [(i, i + 1) for i in range(gap.sizes[axis] - 1)]\n", (TAUS,),
     ),
     Mutant(
-        "Ψ", "a tie counts as order", RANKING, "xr.apply_ufunc(np.sign, ", "xr.apply_ufunc(lambda d: 1.0 - 2.0 * (d < 0), ",
-        (TAUS, ERRORS),
+        "Kendall", "a tie counts as order", RANKING, "xr.apply_ufunc(np.sign, ",
+        "xr.apply_ufunc(lambda d: 1.0 - 2.0 * (d < 0), ", (TAUS, ERRORS),
     ),
     Mutant(
-        "Ψ", "axes that were chosen", RANKING, "    return list(chosen)\n", "    return there\n", (TAUS,),
+        "Kendall", "axes that were chosen", RANKING, "    return list(chosen)\n", "    return there\n", (TAUS,),
     ),
     Mutant(
-        "Ψ", "what is not finite", RANKING, "np.where(_finite(measure, gap), np.array(rows), np.nan)", "np.array(rows)",
-        ("evidence/test_ranking.py::test_a_seed_with_a_number_that_is_not_finite_has_no_psi",),
+        "Kendall", "what is not finite", RANKING, "np.where(_finite(measure, gap), np.array(rows), np.nan)",
+        "np.array(rows)", ("evidence/test_ranking.py::test_a_seed_with_a_number_that_is_not_finite_has_no_psi",),
     ),
     Mutant(
         "sign error", "width of Hoeffding's bound", RANKING, "-points * difference**2 / 2", "-points * difference**2 * 2",
