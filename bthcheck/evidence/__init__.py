@@ -1,4 +1,4 @@
-"""How claims are tested: findings and verdicts, trends, inequalities, probabilities, and searches for counterexamples.
+"""How claims are tested: findings, verdicts, trends, inequalities, probabilities, rankings, and searches for counterexamples.
 
 Names are handed on from the modules they live in, which are imported on first use: a process that only reports needs the words
 for verdicts and not SciPy.
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from bthcheck.evidence.families import *  # noqa: F403
     from bthcheck.evidence.findings import *  # noqa: F403
     from bthcheck.evidence.inequalities import *  # noqa: F403
+    from bthcheck.evidence.noninferiority import *  # noqa: F403
     from bthcheck.evidence.probabilities import *  # noqa: F403
+    from bthcheck.evidence.ranking import *  # noqa: F403
     from bthcheck.evidence.trends import *  # noqa: F403
 
 _NAMES = {
@@ -21,7 +23,9 @@ _NAMES = {
     "families": ("FAMILY_ERROR", "FAMILY_SIZE", "LEVEL", "level_of"),
     "findings": ("CONDITION", "CONFIDENCE", "WORST_FIRST", "Finding", "Verdict", "overall", "plain"),
     "inequalities": ("counterexample", "equality", "inequality"),
+    "noninferiority": ("distinguishable", "holm", "non_inferiorities", "non_inferiority"),
     "probabilities": ("dispersion", "rate"),
+    "ranking": ("axis_taus", "granulated_tau", "on_axes", "pair_weight", "robust_sign_error", "shuffled", "sign_errors"),
     "trends": ("MINIMUM_EFFECT", "correlation", "mean_tau", "paired", "permuted", "trend", "values_of"),
 }
 

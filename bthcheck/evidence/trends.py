@@ -52,9 +52,9 @@ def trend(
         table,
         direction=direction,
         minimum_effect=minimum_effect,
-        quantity=quantity or _name(values),
+        quantity=quantity or name_of(values),
         expectation=f"{'increases' if direction > 0 else 'decreases'} with {along}",
-        problem=_problem(values),
+        problem=problem_of(values),
         shown=table_of(values, along),
         level=level,
     )
@@ -100,13 +100,13 @@ def correlation(
         np.take_along_axis(b, order, axis=1),
         direction=direction,
         minimum_effect=minimum_effect,
-        quantity=quantity or f"{_name(second)} in the order of {_name(first)}",
+        quantity=quantity or f"{name_of(second)} in the order of {name_of(first)}",
         expectation=f"is in the {'same' if direction > 0 else 'opposite'} order within seeds",
-        problem=_problem(first) or _problem(second),
+        problem=problem_of(first) or problem_of(second),
         shown=None,
         level=level,
     )
-    columns = [f"{_name(array)} at {level:g}" for array in (first, second) for level in values_of(array, along)]
+    columns = [f"{name_of(array)} at {level:g}" for array in (first, second) for level in values_of(array, along)]
     values = np.concatenate([a, b], axis=1)
     return dataclasses.replace(finding, table={"columns": columns, "rows": _rows(first), "values": plain(values)})
 
@@ -177,7 +177,7 @@ def _ordered(
         p_opposite=opposite,
         effect_name="mean within-seed Kendall τ",
         effect=effect,
-        interval=_bootstrap_mean(taus),
+        interval=bootstrap_mean(taus),
         minimum_effect=minimum_effect,
         level=level,
         blocks=blocks,
@@ -202,7 +202,9 @@ def _p_value(table: np.ndarray) -> tuple[tuple[str, float], float, str]:
     return ("Page's L", float(result.statistic)), float(result.pvalue), method
 
 
-def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
+@neutral()
+def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a mean over seeds, (seeds,), by resampling the seeds."""
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
     interval = scipy.stats.bootstrap(
@@ -223,7 +225,8 @@ def _block_table(values: xr.DataArray, along: str) -> np.ndarray:
     return np.asarray(values.transpose(_BLOCK, along).values, dtype=float)
 
 
-def _problem(values: xr.DataArray) -> str | None:
+@neutral()
+def problem_of(values: xr.DataArray) -> str | None:
     """Return why the values cannot be tested: the runs that diverged, if any."""
     if "diverged" not in values.coords or not values.coords["diverged"].any():
         return None
@@ -236,7 +239,8 @@ def _problem(values: xr.DataArray) -> str | None:
     return f"{len(runs)} run(s) diverged: {'; '.join(runs[:3])}{more}"
 
 
-def _name(values: xr.DataArray) -> str:
+@neutral()
+def name_of(values: xr.DataArray) -> str:
     return str(values.attrs.get("long_name") or values.name or "value")
 
 

@@ -12,13 +12,13 @@ from bthcheck.networks import Network
 def in_float64(network: Network) -> Network:
     """Return the network in float64 on the CPU, a copy unless it is."""
     first = next(network.parameters())
-    return _finite(network) if first.dtype == torch.float64 and first.device.type == "cpu" else float64_copy(network)
+    return finite(network) if first.dtype == torch.float64 and first.device.type == "cpu" else float64_copy(network)
 
 
 @neutral()
 def float64_copy(network: Network) -> Network:
     """Return a copy of the network in float64 on the CPU, or raise ``ValueError`` if it has diverged."""
-    return copy.deepcopy(_finite(network)).double().cpu()
+    return copy.deepcopy(finite(network)).double().cpu()
 
 
 @neutral()
@@ -27,7 +27,9 @@ def ordinary(network: Network) -> Network:
     return copy.deepcopy(network) if any(parameter.is_inference() for parameter in network.parameters()) else network
 
 
-def _finite(network: Network) -> Network:
+@neutral()
+def finite(network: Network) -> Network:
+    """Return `ordinary` of the network, or raise ``ValueError`` if it has diverged."""
     network = ordinary(network)
     if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
         raise ValueError("the network's parameters must be finite numbers; did its training diverge?")

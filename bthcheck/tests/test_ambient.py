@@ -16,14 +16,14 @@ import xarray as xr
 import bthcheck
 from bthcheck import figures
 from bthcheck.ambient import neutral, settings
-from bthcheck.evidence import dispersion, fitted, inequality, trend
+from bthcheck.evidence import dispersion, distinguishable, fitted, inequality, non_inferiority, sign_errors, trend
 from bthcheck.evidence.search import Comparison, examples, falsify
 from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, DROPOUT, REGIONS, SINUSOIDS, Experiment, Training
 from bthcheck.geometry import covering, jacobians, lipschitz, regions
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import CorruptedImages, Sinusoid, TwoClusters
 from bthcheck.tests.training.samples_own import Residual, Wave
-from bthcheck.theory import assumption, dropout, published, trajectory
+from bthcheck.theory import assumption, dropout, published, rivals, trajectory
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
 
@@ -119,7 +119,8 @@ def traced(engine):
 
 def weights():
     runs = bthcheck.run(TINY, progress=False, threads=1)
-    return [runs.bthcheck.weights(1.0, 0), runs.bthcheck.experiment.to_json(), published.distance_from_first_step(runs)]
+    found = [runs.bthcheck.weights(1.0, 0), runs.bthcheck.experiment.to_json(), published.distance_from_first_step(runs)]
+    return [*found, rivals.measures(runs, 0.2, draws=2)]
 
 
 def constants():
@@ -163,6 +164,7 @@ def findings():
     losses = losses.assign_coords(level=[0, 1], seed=[0, 1, 2], epoch=[1, 2, 3, 4])
     found = [trend(table, "level"), inequality([0.0, 1e-310], [0.0, 1.0], 0, quantity="q")]
     found += [fitted(losses, 1.0, quantity="q"), dispersion(table.values.ravel(), quantity="q")]
+    found += [distinguishable(table), non_inferiority(table, -table, table), sign_errors(-table, table, 100)]
     search = falsify(
         examples(), lambda e: Comparison(lipschitz.local_lipschitz(*e), np.full(len(e.x), 1e300), np.zeros(len(e.x))), 20
     )
@@ -232,12 +234,12 @@ def test_points_made_in_inference_mode_are_points():
 FLOORS = (
     "geometry.lipschitz", "geometry.jacobians", "geometry.covering", "geometry.float64", "geometry.regions.bounds",
     "geometry.regions.plane",
-    "theory.assumption", "theory.dropout", "theory.trajectory", "theory.published.batches", "theory.published.programs",
-    "theory.published.repeats", "theory.published.steps",
+    "theory.assumption", "theory.capacity", "theory.dropout", "theory.rivals", "theory.sharpness", "theory.trajectory",
+    "theory.published.batches", "theory.published.programs", "theory.published.repeats", "theory.published.steps",
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
     "training.fingerprints", "training.remote", "training.trial", "training.views",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities", "evidence.agreement",
-    "evidence.beginning", "evidence.exchange", "evidence.shifts",
+    "evidence.beginning", "evidence.exchange", "evidence.noninferiority", "evidence.ranking", "evidence.shifts",
 )  # fmt: skip
 COMPUTE_NOTHING = {
     "check_level", "unsupported", "shape", "values_of", "counterexample", "points_of",

@@ -4,7 +4,7 @@ import numpy as np
 
 from bthcheck.ambient import neutral
 
-STREAMS = ("data", "weights", "order", "dropout", "fresh", "module")
+STREAMS = ("data", "weights", "order", "dropout", "fresh", "module", "perturbation")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

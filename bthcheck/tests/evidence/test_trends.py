@@ -89,7 +89,7 @@ def test_correlation_is_blind_to_differences_between_seeds(blocks):
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_false_support_is_no_more_likely_than_the_level(blocks, levels, seeds, monkeypatch):
     """On null data, at a level that 4000 data sets can resolve; with ties, which make the test conservative."""
-    monkeypatch.setattr(trends, "_bootstrap_mean", lambda values: (0.0, 0.0))
+    monkeypatch.setattr(trends, "bootstrap_mean", lambda values: (0.0, 0.0))
     generator = np.random.default_rng(levels * 100 + seeds)
     verdicts = []
     for number in range(4000):
@@ -105,7 +105,7 @@ def test_false_support_is_no_more_likely_than_the_level(blocks, levels, seeds, m
 
 
 def test_placebo_is_null_whatever_the_effect(blocks, monkeypatch):
-    monkeypatch.setattr(trends, "_bootstrap_mean", lambda values: (0.0, 0.0))
+    monkeypatch.setattr(trends, "bootstrap_mean", lambda values: (0.0, 0.0))
     generator = np.random.default_rng(3)
     strong = blocks(np.arange(4) * 10 + generator.normal(size=(8, 4)))
     assert trend(strong, ALONG).verdict is Verdict.SUPPORTED
@@ -137,7 +137,7 @@ def test_interval_covers_the_true_effect():
         return evidence.mean_tau(np.arange(4) + generator.normal(size=(seeds, 4)))
 
     truth = taus(100_000).mean()
-    covered = [low <= truth <= high for low, high in (trends._bootstrap_mean(taus(10)) for _ in range(300))]
+    covered = [low <= truth <= high for low, high in (trends.bootstrap_mean(taus(10)) for _ in range(300))]
     assert np.mean(covered) > 0.88
 
 
