@@ -5,8 +5,7 @@ from bthcheck.tests.mutation import Mutant
 LATE = "test_later.py::test_pytorch_that_comes_late_computes_in_the_neutral_state_for_the_rest_of_the_block"
 STATE = "test_ambient.py::test_the_same_bits_in_any_state"
 
-MUTANTS_OF_LATE = "test_later.py::test_pytorch_that_comes_late_computes_in_the_neutral_state_for_the_rest_of_the_block"
-STATE = [
+MUTANTS_OF_STATE = [
     Mutant(
         "ambient state", "default type of the process", "ambient.py",
         "Setting(torch.get_default_dtype, torch.set_default_dtype, torch.float32),",
@@ -40,17 +39,17 @@ STATE = [
     Mutant(
         "late imports", "vector units without those that multiply and add", "training/machine.py",
         '{"+avx2", "+fma"} <= units', '{"+avx2"} <= units',
-        ("test_later.py::test_the_vector_units_decide",),
+        ("test_later.py::test_the_vector_units_decide[no fma]",),
     ),
     Mutant(
         "late imports", "weights of a trained first layer are not counted", "networks.py",
         'else 1 + self.widths[0])', 'else self.widths[0])',
-        ("test_later.py::test_a_description_counts_the_parameters_of_its_network",),
+        ("test_later.py::test_a_description_counts_the_parameters_of_its_network[trained]",),
     ),
     Mutant(
         "late imports", "biases of convolutions are not counted", "networks.py",
         "((1 + inputs * self.kernel**2) * outputs", "((inputs * self.kernel**2) * outputs",
-        ("test_later.py::test_a_description_counts_the_parameters_of_its_network",),
+        ("test_later.py::test_a_description_counts_the_parameters_of_its_network[images]",),
     ),
     Mutant(
         "late imports", "what a network does in the key", "training/contents.py",

@@ -62,6 +62,7 @@ def other(found):
     with neutral():
         ready.set()
         came.wait()
+        sys.modules["torch"].set_grad_enabled(False)
         with neutral():
             found.append(state())
 
@@ -103,6 +104,7 @@ def test_pytorch_that_comes_late_computes_in_the_neutral_state_for_the_rest_of_t
         MLP(), MLP((4, 6, 3, 1), "trained", "sigmoid"), MLP((3, 3, 1)), CNN(channels=(8, 16), hidden=32),
         CNN((1, 28, 28), (2, 3), kernel=3, pool=2, hidden=5),
     ],
+    ids=["identity", "trained", "smallest", "images", "other images"],
 )  # fmt: skip
 def test_a_description_counts_the_parameters_of_its_network(architecture):
     assert architecture.parameters == state_size(architecture.build())
@@ -140,7 +142,7 @@ def test_what_pytorch_chooses_for_a_processor_is_known_without_it():
         ("+avx,+avx2,+fma,+avx512f,-avx512vl,-avx512bw,-avx512dq", None, "AVX2"),
         ("+avx,+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq", "avx2", "AVX2"),
         ("+avx,+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq", "nonsense", "AVX512"),
-        ("+avx,+avx2,-fma", None, "DEFAULT"),
+        pytest.param("+avx,+avx2,-fma", None, "DEFAULT", id="no fma"),
         ("+avx,-avx2,+fma", None, "DEFAULT"),
         ("+avx2,+fma", "default", "DEFAULT"),
     ],
