@@ -3,12 +3,18 @@
 PyTorch's default type and device, gradients switched off, inference mode, autocast, anomaly detection, deterministic
 algorithms, TF32 and bfloat16 in float32 products, the number of threads, denormals flushed to zero; NumPy's handling of errors.
 Whoever trains, draws or measures something here does so in a neutral state, and leaves the program's own as it was.
+
+PyTorch is never imported for that. Where it comes while one is inside, its state is made neutral from then on.
 """
 
+import importlib.util
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,16 +40,60 @@ def neutral() -> Iterator[None]:
     Settings of the process are changed by the first thread inside and set back by the last.
     """
     if getattr(_thread, "neutral", False):
+        if "torch" in sys.modules:
+            _arrived()
         yield
         return
     with ExitStack() as stack:
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
-        if "torch" in sys.modules:
-            stack.enter_context(_process())
-            _enter_thread(stack)
-        _thread.neutral = True
+        _thread.neutral, _thread.waiting = True, stack
         stack.callback(setattr, _thread, "neutral", False)
+        stack.callback(setattr, _thread, "waiting", None)
+        if "torch" in sys.modules:
+            _arrived()
+        elif _arrival not in sys.meta_path:
+            sys.meta_path.insert(0, _arrival)
         yield
+
+
+def _arrived() -> None:
+    """Make PyTorch's state neutral for the rest of this thread's block, unless that has been done."""
+    stack, _thread.waiting = getattr(_thread, "waiting", None), None
+    if stack is not None:
+        stack.enter_context(_process())
+        _enter_thread(stack)
+
+
+class _Arrival(MetaPathFinder):
+    """Waits for the first import of PyTorch, whoever asks for it, and is gone with it."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to import PyTorch, None for anything else."""
+        del path, target
+        if fullname != "torch" or getattr(_thread, "asks", False):
+            return None
+        _thread.asks = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            _thread.asks = False
+        loader: Any = None if spec is None else spec.loader
+        if loader is not None:
+            execute = loader.exec_module
+
+            def then_arrived(module: ModuleType) -> None:
+                execute(module)
+                with suppress(ValueError):
+                    sys.meta_path.remove(self)
+                _arrived()
+
+            loader.exec_module = then_arrived
+        return spec
+
+
+_arrival = _Arrival()
 
 
 @contextmanager

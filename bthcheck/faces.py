@@ -4,6 +4,7 @@ A process that only reports needs the names of verdicts, but neither PyTorch nor
 until it is used.
 """
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -23,6 +24,29 @@ def handing_on(face: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(importlib.import_module(homes[name]), name)
 
     return __getattr__
+
+
+class Later:
+    """A library that is imported when something of it is first asked for, in the place of ``import name``.
+
+    It is for libraries that take seconds, as PyTorch does, and for them alone: what a module imports of this package is read
+    from its text.
+
+    Parameters
+    ----------
+    name : of the module
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_imported(self._name), name)
+
+
+@functools.cache
+def _imported(name: str) -> ModuleType:
+    return importlib.import_module(name)
 
 
 class Renamed(MetaPathFinder):

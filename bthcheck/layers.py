@@ -1,16 +1,19 @@
 """Which layer of a module is its first: the one whose bias is followed, in a module that need not be split behind it."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
+from bthcheck import faces, networks
 from bthcheck.ambient import neutral
-from bthcheck.networks import IdentityWithBias
 
-_CHANNELS_SECOND = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
-_BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 
 def kind_of(module: nn.Module) -> str | None:
@@ -18,7 +21,7 @@ def kind_of(module: nn.Module) -> str | None:
 
     "linear", "identity", "convolution", "embedding", "batch normalisation", "normalisation" or "other".
     """
-    if isinstance(module, _BATCH_NORMS):
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return "batch normalisation"
     if isinstance(module, (nn.modules.batchnorm._NormBase, nn.GroupNorm)) or type(module).__name__.endswith("Norm"):
         return "normalisation"
@@ -28,7 +31,7 @@ def kind_of(module: nn.Module) -> str | None:
         return "convolution"
     if isinstance(module, nn.Linear):
         return "linear"
-    if isinstance(module, IdentityWithBias):
+    if isinstance(module, networks.IdentityWithBias):
         return "identity"
     return "other" if {"weight", "bias"} & {name for name, value in module._parameters.items() if value is not None} else None
 
@@ -79,7 +82,7 @@ def summed_dimensions(layer: nn.Module, z: Tensor) -> tuple[int, ...]:
 
     What is left has the shape of the bias, or of the one that a layer without would have.
     """
-    if isinstance(layer, _CHANNELS_SECOND):
+    if isinstance(layer, (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)):
         return (0, *range(2, z.ndim))
     bias = bias_of(layer)
     kept = 1 if bias is None else bias.ndim

@@ -1,151 +1,32 @@
 """Who learns.
 
-An architecture is a frozen description; `build` turns it into the plain ``nn.Module`` that every engine starts from.
+An architecture is a frozen description; `build` turns it into the plain ``nn.Module`` that every engine starts from. The
+modules are in `bthcheck.modules` and handed on from here: a description alone needs no PyTorch.
 """
 
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
+
+if TYPE_CHECKING:
+    from bthcheck.modules import Conv2d, IdentityWithBias, Linear, Network, squashed
+
+__all__ = [
+    "CNN", "FIRST_LAYERS", "MLP", "OUTPUTS", "Architecture", "Conv2d", "IdentityWithBias", "Linear", "Network", "architecture",
+    "squashed",
+]  # fmt: skip
 
 FIRST_LAYERS = ("identity", "trained")
 OUTPUTS = ("identity", "sigmoid")
 
-
-class IdentityWithBias(nn.Module):
-    """``x + b``: a linear layer whose weight is frozen at the identity, without ever multiplying by it."""
-
-    def __init__(self, width: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(_default_bias(width, width, generator))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.bias
-
-
-class Linear(nn.Linear):
-    """``nn.Linear`` with its own initialisation, drawn from a generator that is given instead of the global one."""
-
-    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
-        super().__init__(inputs, outputs)
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
-        self.bias = nn.Parameter(_default_bias(inputs, outputs, generator))
-
-    def reset_parameters(self) -> None:
-        """Draw nothing yet."""
-
-
-class Conv2d(nn.Conv2d):
-    """``nn.Conv2d`` with its own initialisation, drawn from a generator that is given instead of the global one."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> None:
-        super().__init__(inputs, outputs, kernel)
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5), generator=generator)
-        self.bias = nn.Parameter(_default_bias(inputs * kernel**2, outputs, generator))
-
-    def reset_parameters(self) -> None:
-        """Draw nothing yet."""
-
-
-class _Logistic(torch.autograd.Function):
-    """σ(s) with the derivative σ(s)σ(−s). PyTorch's is σ(s)(1 − σ(s)), which is 0 where σ(s) is 1 to rounding."""
-
-    @staticmethod
-    def forward(ctx: Any, logit: Tensor) -> Tensor:
-        ctx.save_for_backward(logit)
-        return torch.sigmoid(logit)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (logit,) = ctx.saved_tensors
-        return gradient * torch.sigmoid(logit) * torch.sigmoid(-logit)
-
-
-def squashed(logit: Tensor, sigmoid: bool) -> Tensor:
-    """Return f, which is the logit s or, with `sigmoid`, σ(s) with a derivative that does not cancel; of the shape of s."""
-    return _Logistic.apply(logit) if sigmoid else logit
-
-
-class Network(nn.Module):
-    """A scalar network, split behind the first affine map so that its pre-activation can be reached.
-
-    `first` computes z = W_1 x + b_1, `rest` everything from the first ReLU to the last affine map, and f is that or, with
-    `sigmoid`, its logistic function.
-
-    Raises
-    ------
-    ValueError
-        If the first layer has no bias.
-    """
-
-    def __init__(self, first: IdentityWithBias | nn.Linear, rest: nn.Sequential, sigmoid: bool) -> None:
-        super().__init__()
-        if first.bias is None:
-            raise ValueError("the first layer must have a bias, whose path during training is what is measured; got none")
-        self.first = first
-        self.rest = rest
-        self.sigmoid = sigmoid
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (m, n) to outputs f (m,)."""
-        return self.output(self.logit(self.first(x)))
-
-    def logit(self, z: Tensor) -> Tensor:
-        """Map first pre-activations (m, n_1) to what the output function is applied to, (m,)."""
-        return self.rest(z).squeeze(-1)
-
-    def thinned_logit(self, z: Tensor, kept: Tensor) -> Tensor:
-        """Return `logit`, but with derivatives that pass through some hidden neurons alone, as if the others had been off.
-
-        This is Dropout at the end of the forward pass: the whole network decides f, the loss and which neurons are on; then
-        neurons are switched off, and the backward pass goes through what is left (section 5.2 of the paper).
-
-        Parameters
-        ----------
-        z : (m, n_1) first pre-activations of a fully connected network
-        kept : (m, Σ n_l) of 0 and 1, in the order of the hidden layers
-
-        Raises
-        ------
-        ValueError
-            If the network is not fully connected.
-        """
-        other = next((layer for layer in self.rest if not isinstance(layer, (nn.ReLU, nn.Linear))), None)
-        if other is not None:
-            raise ValueError(f"Dropout is for fully connected networks, such as MLP; got {type(other).__name__}")
-        whole = through = z
-        for layer in self.rest:
-            if isinstance(layer, nn.ReLU):
-                width = whole.shape[1]
-                whole, through = layer(whole), layer(through) * kept[:, :width]
-                kept = kept[:, width:]
-            else:
-                whole, through = layer(whole).detach(), layer(through)
-                through = whole + (through - through.detach())  # the value of the first, the derivatives of the second
-        return through.squeeze(-1)
-
-    def output(self, logit: Tensor) -> Tensor:
-        """Apply the output function, (m,) to (m,)."""
-        return squashed(logit, self.sigmoid)
-
-    def layers(self) -> list[tuple[Tensor | None, Tensor]]:
-        """Return (W_l, b_l) of every affine layer, detached; a frozen identity W_1 is None.
-
-        A convolution counts as an affine layer, its kernel of shape (out, in, height, width). A bias there is none of is zero.
-        """
-        weight = None if isinstance(self.first, IdentityWithBias) else self.first.weight.detach()
-        others = [layer for layer in self.rest if isinstance(layer, (nn.Linear, nn.Conv2d))]
-        return [(weight, self.first.bias.detach())] + [(layer.weight.detach(), _bias(layer)) for layer in others]
-
-
-def _bias(layer: nn.Linear | nn.Conv2d) -> Tensor:
-    return layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach()
+__getattr__ = faces.handing_on(
+    __name__, dict.fromkeys(("Conv2d", "IdentityWithBias", "Linear", "Network", "squashed"), "bthcheck.modules")
+)
 
 
 @dataclass(frozen=True)
@@ -191,12 +72,23 @@ class MLP:
         """The widths n_1, …, n_{d−1} of the hidden layers."""
         return self.widths[1:-1]
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        first = self.widths[1] * (1 if self.first_layer == "identity" else 1 + self.widths[0])
+        return first + sum((1 + inputs) * outputs for inputs, outputs in pairwise(self.widths[1:]))
+
     @neutral()
-    def build(self, seed: int = 0) -> Network:
+    def build(self, seed: int = 0) -> "Network":
         """Return a float32 network with PyTorch's default initialisation, drawn from `seed` alone.
 
         The global random state is neither read nor changed, so that any thread may build.
         """
+        import torch
+        from torch import nn
+
+        from bthcheck.modules import IdentityWithBias, Linear, Network
+
         generator = torch.Generator().manual_seed(seed)
         first: IdentityWithBias | nn.Linear
         if self.first_layer == "identity":
@@ -261,9 +153,21 @@ class CNN:
             height, width = (height - self.kernel + 1) // self.pool, (width - self.kernel + 1) // self.pool
         return height, width
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        kernels = ((1 + inputs * self.kernel**2) * outputs for inputs, outputs in pairwise((self.shape[0], *self.channels)))
+        features = self.channels[-1] * math.prod(self.feature_shape)
+        return self.inputs + sum(kernels) + (1 + features) * self.hidden + 1 + self.hidden
+
     @neutral()
-    def build(self, seed: int = 0) -> Network:
+    def build(self, seed: int = 0) -> "Network":
         """Return a float32 network, as `MLP.build` does."""
+        import torch
+        from torch import nn
+
+        from bthcheck.modules import Conv2d, IdentityWithBias, Linear, Network
+
         generator = torch.Generator().manual_seed(seed)
         first = IdentityWithBias(self.inputs, generator)
         rest: list[nn.Module] = [nn.ReLU(), nn.Unflatten(1, self.shape)]
@@ -281,8 +185,3 @@ def architecture(fields: dict[str, Any]) -> Architecture:
     """Return the description that ``dataclasses.asdict`` made `fields` of, possibly by way of JSON."""
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     return MLP(**values) if "widths" in values else CNN(**values)
-
-
-def _default_bias(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
-    bound = 1 / math.sqrt(inputs)
-    return torch.empty(outputs).uniform_(-bound, bound, generator=generator)

@@ -8,16 +8,21 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.networks import OUTPUTS, architecture
 from bthcheck.tasks import CorruptedImages, Data, task_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+else:
+    torch = faces.Later("torch")
 
 
 class ArchitectureLike(Protocol):
@@ -34,7 +39,7 @@ class ArchitectureLike(Protocol):
     def output(self) -> str:
         """ "identity" where the module returns f, "sigmoid" where it returns the logit s and f is σ(s); (m,) or (m, 1)."""
 
-    def build(self, seed: int) -> nn.Module:
+    def build(self, seed: int) -> "nn.Module":
         """Return the network with initial weights drawn from the seed alone."""
 
 
@@ -197,7 +202,7 @@ def drawn(task: Any, generator: np.random.Generator) -> Data:
         data = task.sample(generator)
     except Exception as error:
         raise ValueError(f"{who}.sample failed with {type(error).__name__}: {error}") from error
-    if not isinstance(data, tuple) or len(data) != 4 or not all(isinstance(part, Tensor) for part in data):
+    if not isinstance(data, tuple) or len(data) != 4 or not all(isinstance(part, torch.Tensor) for part in data):
         raise ValueError(
             f"{who}.sample must return Data(x_train, y_train, x_test, y_test) of tensors, got a {type(data).__name__}"
         )

@@ -5,16 +5,21 @@ The points depend on the stream alone, never on the level, so that one seed comp
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive, positive_int
 from bthcheck.datasets import SHAPES, SOURCES, Images, archives, check_classes, check_source, first_of_each_class, load
 from bthcheck.datasets.embedded import check_subset
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = faces.Later("torch")
 
 
 class Data(NamedTuple):
@@ -23,10 +28,10 @@ class Data(NamedTuple):
     x_train : (m, n), y_train : (m,), x_test : (k, n), y_test : (k,)
     """
 
-    x_train: Tensor
-    y_train: Tensor
-    x_test: Tensor
-    y_test: Tensor
+    x_train: "Tensor"
+    y_train: "Tensor"
+    x_test: "Tensor"
+    y_test: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Sinusoid:
         return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
 
     @neutral()
-    def plane(self, generator: np.random.Generator) -> Tensor:
+    def plane(self, generator: np.random.Generator) -> "Tensor":
         """Return the embedding of (u, v) that `sample` draws from this stream, (n, 2): orthogonal columns of length `scale`."""
         return torch.from_numpy(self._draw(generator)[1])
 
@@ -84,7 +89,7 @@ class Sinusoid:
         return np.cos(2 * np.pi * self.frequency * uv).prod(axis=-1)
 
     @neutral()
-    def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> "tuple[Tensor, Tensor]":
         """Draw `count` more points from `other`, in the plane that `sample` draws from `generator`: (count, n), (count,)."""
         uv = other.uniform(-1.0, 1.0, (count, 2))
         return torch.from_numpy(uv) @ self.plane(generator).T, torch.from_numpy(self.target(uv))
@@ -148,14 +153,14 @@ class TwoClusters:
         return Data(x[: self.train], y[: self.train], x[self.train :], y[self.train :])
 
     @neutral()
-    def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    def fresh(self, generator: np.random.Generator, other: np.random.Generator, count: int) -> "tuple[Tensor, Tensor]":
         """Draw `count` more points from `other`, around the centres that `sample` draws from `generator`."""
         return self._draw(self._axis(generator), other, count)
 
     def _axis(self, generator: np.random.Generator) -> np.ndarray:
         return _random_orthogonal(self.inputs, generator)[0]
 
-    def _draw(self, axis: np.ndarray, generator: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, axis: np.ndarray, generator: np.random.Generator, count: int) -> "tuple[Tensor, Tensor]":
         y = generator.integers(0, 2, count)
         ball = generator.standard_normal((count, self.inputs))
         ball *= (generator.random(count) ** (1 / self.inputs) / np.linalg.norm(ball, axis=1))[:, None]
@@ -296,7 +301,7 @@ def _random_orthogonal(n: int, generator: np.random.Generator) -> np.ndarray:
     return q * np.sign(np.diag(r))
 
 
-def _scaled(images: np.ndarray) -> Tensor:
+def _scaled(images: np.ndarray) -> "Tensor":
     """Map uint8 images (m, c, h, w) to float32 points (m, c·h·w) in [−1, 1]."""
     return torch.from_numpy(images.reshape(len(images), -1)).float() / 127.5 - 1
 

@@ -43,6 +43,12 @@ def slopes_on_the_plane(network, seed):
     return regions.plane_grid(network, DROPOUT.task.plane(stream(seed, "data")))
 
 
+def in_the_plane(seed):
+    """The training points as (u, v), (m, 2)."""
+    x_train = Run(DROPOUT, FREQUENCY, seed).data().x_train
+    return (x_train @ DROPOUT.task.plane(stream(seed, "data")) / DROPOUT.task.scale**2).numpy()
+
+
 def errors(network, x, y, task, seed):
     """The empirical error, and the expected error from fresh points."""
     return dropout.error(network, x, y), dropout.error(network, *task.fresh(stream(seed, "data"), stream(seed, "fresh"), FRESH))
@@ -136,10 +142,9 @@ def test_every_combination_of_neurons_is_on_at_some_training_point(train, eviden
         evidence.note(
             f"After {epochs} epochs it holds on {min(shares):.1%} to {max(shares):.1%} of the domain ({len(shares)} networks)."
         )
-    task, frame = DROPOUT.task, DROPOUT.task.plane(stream(first, "data"))
-    points = Run(DROPOUT, FREQUENCY, first).data().x_train @ frame / task.scale**2
+    points = kept(in_the_plane, first)
     evidence.figure(
-        partial(figures.condition, grid_of_first, held_of_first, points.numpy()),
+        partial(figures.condition, grid_of_first, held_of_first, points),
         f"Seed {first} after {epochs} epochs: λ, and where some combination of neurons is on that is on at no training point.",
     )
 

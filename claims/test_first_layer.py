@@ -63,6 +63,15 @@ def above_product(example):
     return Comparison(value, np.full_like(value, bound), np.full_like(value, tolerance))
 
 
+def products(runs):
+    """The product of norms of every trained network and its rounding tolerance, (level, seed) each."""
+    networks = [[runs.bthcheck.weights(f, s) for s in runs.seed.values] for f in runs.frequency.values]
+    return [
+        np.array([[measure(network) for network in row] for row in networks])
+        for measure in (lipschitz.product_bound, lipschitz.product_tolerance)
+    ]
+
+
 @claim(
     "X1",
     kind="exact",
@@ -141,11 +150,7 @@ def test_repaired_lower_bound(evidence, kept, max_examples):
 def test_product_of_norms(sinusoids, evidence, kept, max_examples):
     evidence.withstands(kept(search, above_product, max_examples), "λ ≤ Π‖W_l‖ in generated networks")
     final = sinusoids.lipschitz_max.isel(epoch=-1)
-    networks = [[sinusoids.bthcheck.weights(f, s) for s in sinusoids.seed.values] for f in sinusoids.frequency.values]
-    bounds, tolerance = (
-        np.array([[measure(network) for network in row] for row in networks])
-        for measure in (lipschitz.product_bound, lipschitz.product_tolerance)
-    )
+    bounds, tolerance = kept(products, sinusoids)
     evidence.at_most(final, bounds, tolerance, quantity="largest λ over the training points of the trained sinusoid networks")
     levels = zip(final.frequency.values, bounds / final.values, strict=True)
     ratios = {f"frequency {level:g}": ratio for level, ratio in levels}

@@ -6,12 +6,11 @@ of the slopes it needs Assumption 1, which is measured along the epoch that foll
 
 from functools import partial
 
-import hypothesis
 import numpy as np
 import xarray as xr
 
 from bthcheck import claim, figures
-from bthcheck.evidence.search import Comparison, Search, examples, falsify
+from bthcheck.evidence.search import Comparison, Search, assume, examples, falsify
 from bthcheck.experiments import REGIONS
 from bthcheck.geometry import lipschitz, regions
 from bthcheck.geometry.regions import Status
@@ -34,6 +33,12 @@ def survey(runs, seed):
     """Regions and bounds on the 100 × 100 grid of one trained network."""
     x_train = Run(REGIONS, FREQUENCY, seed).data().x_train
     return regions.plane_regions(runs.bthcheck.weights(FREQUENCY, seed), x_train, plane_of(seed))
+
+
+def in_the_plane(seed):
+    """The training points as (u, v), (m, 2)."""
+    x_train = Run(REGIONS, FREQUENCY, seed).data().x_train
+    return (x_train @ plane_of(seed) / REGIONS.task.scale**2).numpy()
 
 
 def next_epochs(runs, seed, rates):
@@ -75,7 +80,7 @@ def above_combination(example):
     x = x.new_tensor(np.concatenate([x, cloud]))
     bounds = regions.pattern_bounds(network, x_train, regions.activation_patterns(network, x))
     known = bounds.status == Status.BOUNDED
-    hypothesis.assume(bool(known.any()))
+    assume(bool(known.any()))
     return Comparison(lipschitz.local_lipschitz(network, x).numpy()[known], bounds.bound[known], bounds.tolerance[known])
 
 
@@ -120,9 +125,9 @@ def test_slopes_between_training_points(train, evidence, kept, max_examples, max
     seed = int(runs.seed[0])
     uv = np.stack(np.meshgrid(first.u, first.v, indexing="ij"), axis=-1)
     target = xr.DataArray(REGIONS.task.target(uv), dims=("u", "v"))
-    points = Run(REGIONS, FREQUENCY, seed).data().x_train @ plane_of(seed) / REGIONS.task.scale**2
+    points = kept(in_the_plane, seed)
     evidence.figure(
-        partial(figures.maps, first, target, points.numpy()),
+        partial(figures.maps, first, target, points),
         f"Seed {seed} after {epochs} epochs: {first.sizes['region']} regions on the grid. Where a region holds a training point"
         " one pattern is combined and the bound is λ.",
     )

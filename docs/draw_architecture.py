@@ -34,6 +34,7 @@ SAYS = {
     "experiments": "what is trained",
     "layers": "whose bias is followed",
     "networks": "who learns",
+    "modules": "of what networks are built",
     "protocols": "of one's own",
     "tasks": "what is learned",
     "datasets": "images",

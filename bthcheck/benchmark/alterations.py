@@ -68,14 +68,14 @@ _BATCHES = (SINUSOIDS, MINIBATCHES)
 CHANGES = (
     Trial(
         "initial biases × 0.7",
-        (Edit("networks.py", "bound = 1 / math.sqrt(inputs)\n", "bound = 0.7 / math.sqrt(inputs)\n"),),
+        (Edit("modules.py", "bound = 1 / math.sqrt(inputs)\n", "bound = 0.7 / math.sqrt(inputs)\n"),),
         _TWO,
     ),
     Trial(
         "last layer started at zero",
         (
             Edit(
-                "networks.py",
+                "modules.py",
                 "        self.bias = nn.Parameter(_default_bias(inputs, outputs, generator))\n",
                 "        self.bias = nn.Parameter(_default_bias(inputs, outputs, generator))\n"
                 "        if outputs == 1:\n            nn.init.zeros_(self.weight)\n",

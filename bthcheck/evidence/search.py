@@ -6,20 +6,27 @@ A search that finds nothing is not a proof; it is what an inequality has to with
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
-import hypothesis
 import numpy as np
-import torch
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_numpy
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.geometry.lipschitz import first_layer_gradients
-from bthcheck.networks import MLP, Network
+from bthcheck.networks import MLP
 from bthcheck.training.runs import load_parameters
+
+if TYPE_CHECKING:
+    import hypothesis
+    import torch
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as st_numpy
+
+    from bthcheck.networks import Network
+else:
+    hypothesis, torch = faces.Later("hypothesis"), faces.Later("torch")
+    st, st_numpy = faces.Later("hypothesis.strategies"), faces.Later("hypothesis.extra.numpy")
 
 MAX_WIDTH = 6
 
@@ -58,8 +65,8 @@ class Search:
 class Example(NamedTuple):
     """A float64 network and the points it is looked at, (m, n). Its ``repr`` gives every number."""
 
-    network: Network
-    x: torch.Tensor
+    network: "Network"
+    x: "torch.Tensor"
 
     def __repr__(self) -> str:
         entries = [
@@ -69,9 +76,13 @@ class Example(NamedTuple):
         return f"{', '.join(entries)}{', sigmoid output' if self.network.sigmoid else ''}, x = {self.x.tolist()}"
 
 
-@st.composite
-def examples(draw: Any, *, shape: str = "any", output: str | None = None, readable: bool = False) -> Example:
-    """Draw a network and points.
+def assume(condition: bool) -> None:
+    """Leave an example out of a search, from within its measure, unless the condition holds."""
+    hypothesis.assume(condition)
+
+
+def examples(*, shape: str = "any", output: str | None = None, readable: bool = False) -> "st.SearchStrategy[Example]":
+    """Return a strategy that draws a network and points.
 
     Half of the networks have small whole numbers for weights, which make gradients vanish and neurons tie; half have normal
     weights over four orders of magnitude. Networks that are flat at all their points are left out: 0 ≤ 0 cannot fail.
@@ -82,6 +93,10 @@ def examples(draw: Any, *, shape: str = "any", output: str | None = None, readab
     output : "identity", "sigmoid", or None for either
     readable : whether to draw only small networks of whole numbers, for a counterexample that is to be read
     """
+    return st.composite(_example)(shape, output, readable)
+
+
+def _example(draw: Any, shape: str, output: str | None, readable: bool) -> Example:
     widest = 3 if readable else MAX_WIDTH
     n = draw(st.integers(1, widest - 1))
     low, high = {"any": (1, widest), "narrow": (1, n), "wide": (n + 1, widest)}[shape]
@@ -104,7 +119,7 @@ def examples(draw: Any, *, shape: str = "any", output: str | None = None, readab
 
 
 @neutral()
-def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Comparison], max_examples: int = 300) -> Search:
+def falsify(strategy: "st.SearchStrategy[Any]", measure: Callable[[Any], Comparison], max_examples: int = 300) -> Search:
     """Look for an example whose comparison is violated.
 
     The search is the same every time: it depends on no seed, clock or database, and not on which modules are loaded.
@@ -113,15 +128,15 @@ def falsify(strategy: st.SearchStrategy[Any], measure: Callable[[Any], Compariso
     parts: list[Comparison] = []
 
     @hypothesis.seed(0)
-    @settings(
+    @hypothesis.settings(
         max_examples=max_examples,
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.target, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.target, hypothesis.Phase.shrink),
+        suppress_health_check=list(hypothesis.HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(strategy)
+    @hypothesis.given(strategy)
     def attempt(example: Any) -> None:
         comparison = Comparison(*(np.asarray(part, float).ravel() for part in measure(example)))
         parts.append(comparison)

@@ -1,11 +1,19 @@
 """Networks in float64 on the CPU, where what is exact is checked."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
-import torch
-
+from bthcheck import faces
 from bthcheck.ambient import neutral
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from bthcheck.networks import Network
+else:
+    torch = faces.Later("torch")
 
 
 @neutral()

@@ -1,11 +1,18 @@
 """Local Lipschitz constants of any differentiable function of several outputs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from bthcheck import faces
 from bthcheck.ambient import neutral
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = faces.Later("torch")
 
 MOST_OUTPUTS = 64
 """Outputs a point for which a Jacobian is taken: it costs a backward pass each."""

@@ -4,15 +4,24 @@ All functions take a network f = rest ∘ first and inputs x of shape (m, n), an
 they say otherwise. They work in the network's own floating-point type; for checks of exact inequalities use float64.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import ordinary
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from bthcheck.networks import Network
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 
 @neutral()
@@ -45,15 +54,15 @@ def first_weight(network: Network) -> Tensor:
 
 
 @neutral()
-@torch.no_grad()
 def active_sigma_min(network: Network, x: Tensor) -> Tensor:
     """Smallest singular value of the rows of W_1 whose neurons are active at x; 0 if none or more than n are.
 
     λ(x) ≥ this · ‖g(x)‖ holds for W_1 of any shape, because g(x) vanishes on inactive rows, whereas σ_min(W_1) bounds λ from
     below only if n_1 ≤ n.
     """
-    weight = first_weight(network).cpu().numpy()
-    active = (network.first(x) > 0).cpu().numpy()
+    weight = first_weight(network).detach().cpu().numpy()
+    with torch.no_grad():
+        active = (network.first(x) > 0).cpu().numpy()
     sigma = [np.linalg.svd(weight[rows], compute_uv=False)[-1] if 0 < rows.sum() <= weight.shape[1] else 0.0 for rows in active]
     return torch.tensor(np.array(sigma)).to(x)
 
@@ -66,7 +75,6 @@ def product_bound(network: Network) -> float:
 
 
 @neutral()
-@torch.no_grad()
 def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
     """Largest error floating point can make in comparing λ(x) with σ·‖g(x)‖.
 
@@ -76,11 +84,12 @@ def rounding_tolerance(network: Network, x: Tensor) -> Tensor:
     """
     weights = weights_of(network)
     masks = []
-    z = network.first(x)
-    for layer in network.rest:
-        z = layer(z)
-        if isinstance(layer, nn.ReLU):
-            masks.append(z > 0)
+    with torch.no_grad():
+        z = network.first(x)
+        for layer in network.rest:
+            z = layer(z)
+            if isinstance(layer, nn.ReLU):
+                masks.append(z > 0)
     chain = weights[-1].abs().expand(len(x), -1)
     for weight, mask in zip(reversed(weights[:-1]), reversed(masks), strict=True):
         first = chain * mask

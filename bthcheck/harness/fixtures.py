@@ -62,7 +62,7 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
             if settings.seeds:
                 sized = sized.replace(seeds=settings.seeds)
             resolve([Run(sized, level, sized.seeds[0]) for level in sized.levels], engine, device, here=settings.dask is None)
-            Run(sized, sized.levels[0], sized.seeds[0]).data()
+            Run(sized, sized.levels[0], sized.seeds[0]).check_data()
             readable_folder("cache", settings.cache)
             executor = cluster.executor(pytestconfig)
         except ValueError as error:

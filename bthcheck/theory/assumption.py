@@ -4,17 +4,22 @@ The theorem puts φ, collected over one epoch, for the slopes at the training po
 activation pattern at them changes meanwhile and their slopes change by a factor of at most 1 ± γ.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import float64_copy
 from bthcheck.geometry.lipschitz import first_layer_gradients
 from bthcheck.geometry.regions import hidden_widths
-from bthcheck.networks import Network
 from bthcheck.training import fused
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bthcheck.networks import Network
 
 
 class Epoch(NamedTuple):

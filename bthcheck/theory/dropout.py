@@ -16,21 +16,30 @@ where N(X; ℓ_2, r) balls of radius r cover the data and N is the number of tra
 are left out here. Everything is computed in float64.
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.checks import positive_int
 from bthcheck.geometry.float64 import float64_copy, in_float64
 from bthcheck.geometry.regions import activation_patterns, hidden_widths, kronecker, unpacked
 from bthcheck.geometry.regions.patterns import chunks
-from bthcheck.networks import MLP, Network
+from bthcheck.networks import MLP
 from bthcheck.training import fused
 from bthcheck.training.runs import load_parameters
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bthcheck.networks import Network
+else:
+    torch = faces.Later("torch")
 
 
 class Steady(NamedTuple):

@@ -29,7 +29,7 @@ from bthcheck.protocols import fields_of, is_own, name_of
 from bthcheck.training import code, machine
 from bthcheck.training.entries import LARGEST_HEADER, library_versions
 from bthcheck.training.fingerprints import fingerprint
-from bthcheck.training.runs import Run, RunResult, state_size
+from bthcheck.training.runs import Run, RunResult
 from bthcheck.training.statistics import FINITE, STATISTICS
 
 SCHEMA = 1
@@ -68,8 +68,8 @@ class Form:
 
 def form_of(run: Run) -> Form:
     """Return the form of a run's result."""
-    own = is_own(run.setting.network)
-    return Form(run.setting.training.rows, run.setting.training.dtype, None if own else state_size(run.network()))
+    network: Any = run.setting.network
+    return Form(run.setting.training.rows, run.setting.training.dtype, None if is_own(network) else network.parameters)
 
 
 class Locked(Exception):

@@ -1,12 +1,21 @@
 """The random states that modules of one's own draw from: PyTorch's, NumPy's and Python's, which are the whole process's."""
 
+from __future__ import annotations
+
 import contextlib
 import random
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+from bthcheck import faces
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = faces.Later("torch")
 
 _lock = threading.RLock()
 

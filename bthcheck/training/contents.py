@@ -8,17 +8,18 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
-from bthcheck.networks import Network
+from bthcheck import faces, networks
 
+torch: Any = faces.Later("torch")  # looked at where something of it may be there
 Code = type | FunctionType
 _PLAIN = (bool, int, float, str)
 _KINDS = "biufc"  # of arrays: truth values and numbers
@@ -52,11 +53,12 @@ def described(value: Any, code: set[Code]) -> Any:
         return ["dict", [[described(key, code), described(entry, code)] for key, entry in value.items()]]
     if isinstance(value, (np.ndarray, np.generic)):
         return _array(np.asarray(value))
-    if isinstance(value, torch.Tensor):
-        return ["tensor", _array(value.detach().cpu().numpy())]
     if isinstance(value, (xr.Dataset, xr.DataArray)):
         return _labelled(value, code)
-    if isinstance(value, Network):
+    if "torch" in sys.modules and isinstance(value, torch.Tensor):
+        return ["tensor", _array(value.detach().cpu().numpy())]
+    if "torch" in sys.modules and isinstance(value, networks.Network):
+        code.add(type(value))  # whoever looks at a network need not import what it does
         state = {name: described(tensor, code) for name, tensor in value.state_dict().items()}
         return ["network", str(value), value.sigmoid, value.training, list(state.items())]
     fields = _fields(type(value))
@@ -155,9 +157,11 @@ def decoded(tree: Any, arrays: Mapping[str, np.ndarray], kind: Any = None) -> An
 
 def returned_by(function: Callable[..., Any]) -> Any:
     """Return what a function's annotation says that it returns; None if it says nothing."""
-    try:
-        return typing.get_type_hints(inspect.unwrap(function)).get("return")
-    except NameError:
+    function = inspect.unwrap(function)
+    try:  # and no other annotation, which may name what only a type checker imports
+        hint = function.__annotations__.get("return")
+        return eval(hint, function.__globals__) if isinstance(hint, str) else hint
+    except (NameError, AttributeError):
         return None
 
 

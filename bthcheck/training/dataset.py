@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from bthcheck.ambient import neutral
@@ -126,6 +125,8 @@ class TrajectoryAccessor:
         ValueError
             If the network is of a class that this process does not have: none is imported because a file names it.
         """
+        import torch
+
         name = str(self._dataset.attrs["level"])
         parameters = self._dataset["parameters"]
         for dim, value in ((name, level), ("seed", seed)):

@@ -3,13 +3,13 @@
 The text of the code alone would not do: it may read a file, or a variable that somebody set.
 """
 
+from __future__ import annotations
+
 import hashlib
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.layers import evaluating
 from bthcheck.protocols import is_own
@@ -17,6 +17,12 @@ from bthcheck.training.chance import random_states
 from bthcheck.training.own_code import Code, code_of
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import module_seed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 _POINTS = 64
 

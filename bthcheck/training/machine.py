@@ -2,9 +2,9 @@
 
 import functools
 import os
+import platform
 
 import llvmlite.binding
-import torch
 
 _VARIABLES = (
     "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES",
@@ -21,9 +21,35 @@ def describe(device: str) -> dict[str, str]:
     facts = {
         "processor": llvmlite.binding.get_host_cpu_name(),
         "features": llvmlite.binding.get_host_cpu_features().flatten(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
     }
+    facts["capability"] = capability(facts["features"], platform.machine(), os.environ.get("ATEN_CPU_CAPABILITY"))
     facts |= {name: value for name in _VARIABLES if (value := os.environ.get(name)) is not None}
-    if torch.device(device).type == "cuda":
+    if device.partition(":")[0] == "cuda":
+        import torch
+
         facts["GPU"] = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "none"
     return facts
+
+
+def capability(features: str, architecture: str, asked: str | None = None) -> str:
+    """Return which of its kernels PyTorch chooses on a processor, as ``torch.backends.cpu.get_cpu_capability`` says.
+
+    On an x86 processor that follows from its vector units and needs no PyTorch, which takes seconds to import; any other is
+    asked for.
+
+    Parameters
+    ----------
+    features : of the processor, as LLVM writes them: "+avx,+avx2,-avx512f,…"
+    architecture : as ``platform.machine`` says
+    asked : the environment variable ATEN_CPU_CAPABILITY, which wins where it has one of PyTorch's words
+    """
+    if architecture.lower() not in ("x86_64", "amd64"):
+        import torch
+
+        return torch.backends.cpu.get_cpu_capability()
+    if asked in ("default", "avx2", "avx512"):
+        return asked.upper()
+    units = set(features.split(","))
+    if {"+avx512vl", "+avx512bw", "+avx512dq", "+fma"} <= units:
+        return "AVX512"
+    return "AVX2" if {"+avx2", "+fma"} <= units else "DEFAULT"

@@ -1,14 +1,21 @@
 """How many runs fit into memory side by side, and what to do when it was fewer than thought."""
 
+from __future__ import annotations
+
 import gc
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-
+from bthcheck import faces
 from bthcheck.choices import cuda_count
 from bthcheck.training.runs import Run, RunResult
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = faces.Later("torch")
 
 _CPU_BYTES = 2**30
 _GPU_SHARE = 0.8  # the rest is for the CUDA context, cuBLAS and fragmentation

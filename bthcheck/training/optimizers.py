@@ -4,12 +4,19 @@ The formulas are those of ``torch.optim`` and ``torch.nn.utils.clip_grad_norm_``
 direction. Importing ``torch.optim`` takes a second, and its optimizers know no runs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from bthcheck import faces
 from bthcheck.experiments.training import Training
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = faces.Later("torch")
 
 _MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 

@@ -7,19 +7,20 @@ Written to be read, not to be fast. λ is the gradient with respect to the input
 the first pre-activation, so that λ ≤ σ_1 φ (Lemma 1) is a fact about two measurements and not about one.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
-from bthcheck.networks import Network
 from bthcheck.protocols import is_own
 from bthcheck.training import interrupt
 from bthcheck.training.chance import random_states
@@ -29,6 +30,14 @@ from bthcheck.training.share import follow_rows
 from bthcheck.training.statistics import blank_statistics, mark_divergence
 from bthcheck.training.streams import module_seed
 from bthcheck.training.views import View, view_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from bthcheck.networks import Network
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 NAME = "reference"
 DEVICES = ("cpu", "cuda")

@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 
 import scipy
-import torch
 
 import bthcheck
 from bthcheck.ambient import neutral
@@ -89,7 +88,7 @@ def facts(engine: str, device: str) -> Facts:
     `libraries` and `machine`, on which the bits of a run depend; `beside`, the versions of Python and SciPy; `host`; `cores`
     that it may use; `memory`, free bytes, None if not known; `gpus`, their names; `room`, bytes that a stack of runs may take.
     """
-    gpus = [torch.cuda.get_device_name(number) for number in range(cuda_count())]
+    gpus = _gpus()
     there = not device.startswith("cuda") or int(device.partition(":")[2] or 0) < len(gpus)
     return {
         "bthcheck": bthcheck.__version__,
@@ -229,6 +228,12 @@ def _packed(runs: Sequence[Run]) -> bytes:
         raise ValueError(
             f"{names} cannot be sent to a worker: {in_a_line(error)}; define it in a module that the workers can import"
         ) from error
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    return [torch.cuda.get_device_name(number) for number in range(cuda_count())]
 
 
 def _free_bytes() -> int | None:

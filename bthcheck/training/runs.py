@@ -1,19 +1,28 @@
 """One run: what an engine is given and what it gives back."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
+from bthcheck import faces, networks
 from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import Experiment, Setting
-from bthcheck.networks import MLP, Network
+from bthcheck.networks import MLP
 from bthcheck.protocols import ArchitectureLike, check_labels, drawn, is_own
-from bthcheck.tasks import Data
+from bthcheck.tasks import CorruptedImages, Data
 from bthcheck.training.chance import random_states
 from bthcheck.training.streams import kept_neurons, sampling_order, stream, weight_seed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from bthcheck.networks import Network
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,15 @@ class Run:
         return data
 
     @neutral()
+    def check_data(self) -> None:
+        """Raise ``ValueError`` as `data` does, but draw no tensors for it unless the task is one's own."""
+        task = self.setting.task
+        if is_own(task):
+            self.data()
+        elif isinstance(task, CorruptedImages):  # the others are drawn from a generator alone
+            task.labels(stream(self.seed, "data"))
+
+    @neutral()
     def network(self) -> Network:
         """Build a network of this package at its initial weights: drawn in float32, then cast, so that both types start alike.
 
@@ -55,7 +73,7 @@ class Run:
             If it is a module of one's own, which need not be split behind its first layer.
         """
         network = self.setting.network.build(weight_seed(self.seed)).to(self.dtype) if self._is_ours else self.module()
-        if not isinstance(network, Network):
+        if not isinstance(network, networks.Network):
             raise ValueError(f"this is for networks of bthcheck.networks, such as MLP, got {type(network).__name__}")
         return network
 

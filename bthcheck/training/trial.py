@@ -1,20 +1,26 @@
 """A trial of architectures and tasks of one's own before anything is trained: what would go wrong is said in a sentence."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
+from bthcheck import faces, networks
 from bthcheck.ambient import neutral
 from bthcheck.experiments.definition import same_inputs
 from bthcheck.layers import evaluating, find_first
-from bthcheck.networks import Network
 from bthcheck.protocols import Sizes, is_own, same_data
 from bthcheck.tasks import Data
 from bthcheck.training.chance import random_states
 from bthcheck.training.runs import Run, built, flat_parameters
 from bthcheck.training.streams import module_seed, weight_seed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 _POINTS = 3
 _PROBABILITIES = ("Sigmoid", "Softmax")
@@ -73,7 +79,7 @@ def _try_network(run: Run, data: Data) -> None:
     who = type(network).__name__
     _try_seeds(run, who)
     module = run.module()
-    if isinstance(module, Network):
+    if isinstance(module, networks.Network):
         return
     x = data.x_train.to(run.dtype)
     x = x[torch.arange(_POINTS) % len(x)]
@@ -103,8 +109,8 @@ def _try_seeds(run: Run, who: str) -> None:
 
 
 def _check_output(who: str, f: object, points: int, output: str) -> None:
-    if not isinstance(f, Tensor) or not f.is_floating_point() or f.shape not in ((points,), (points, 1)):
-        got = f"shape {tuple(f.shape)} of {f.dtype}" if isinstance(f, Tensor) else f"a {type(f).__name__}"
+    if not isinstance(f, torch.Tensor) or not f.is_floating_point() or f.shape not in ((points,), (points, 1)):
+        got = f"shape {tuple(f.shape)} of {f.dtype}" if isinstance(f, torch.Tensor) else f"a {type(f).__name__}"
         raise ValueError(f"the module of {who} must return one number a point, (m,) or (m, 1), got {got} for {points} points")
     if not bool(f.isfinite().all()):
         raise ValueError(f"the module of {who} must return finite numbers, but at its initial weights it does not")
@@ -127,7 +133,7 @@ def _try_step(who: str, module: nn.Module, layer: nn.Module, x: Tensor) -> None:
         f = module(x)
     finally:
         handle.remove()
-    if len(seen) != 1 or not isinstance(seen[0], Tensor) or f.shape not in ((len(x),), (len(x), 1)):
+    if len(seen) != 1 or not isinstance(seen[0], torch.Tensor) or f.shape not in ((len(x),), (len(x), 1)):
         raise ValueError(
             f"the module of {who} must do the same in training as in evaluation mode, with its first layer run once"
         )

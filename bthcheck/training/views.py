@@ -4,17 +4,25 @@
 points, n inputs, n_1 numbers of the first bias, P places that share a bias of it, as in a convolution.
 """
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
+from bthcheck import faces, networks
 from bthcheck.ambient import neutral
 from bthcheck.geometry.jacobians import local_constants
 from bthcheck.geometry.lipschitz import first_weight, local_lipschitz, rounding_tolerance
 from bthcheck.layers import bias_of, evaluating, find_first, summed_dimensions
-from bthcheck.networks import MLP, IdentityWithBias, Network, squashed
+from bthcheck.networks import MLP
 from bthcheck.training.runs import Run
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from bthcheck.networks import Network
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 
 class Split:
@@ -22,7 +30,7 @@ class Split:
 
     def __init__(self, network: Network, connected: bool = False) -> None:
         self.module, self.sigmoid, self._connected = network, network.sigmoid, connected
-        self.identity = isinstance(network.first, IdentityWithBias)
+        self.identity = isinstance(network.first, networks.IdentityWithBias)
 
     @property
     def bias(self) -> Tensor:
@@ -114,7 +122,7 @@ class Whole:
 
         Where f_i depends on other points too, as with BatchNorm, this is still ΣH/Σ|G|.
         """
-        (g,) = torch.autograd.grad((weight * squashed(logit, self.sigmoid)).sum(), z, retain_graph=True)
+        (g,) = torch.autograd.grad((weight * networks.squashed(logit, self.sigmoid)).sum(), z, retain_graph=True)
         return g.sum(summed_dimensions(self._layer, g))
 
     @neutral()
@@ -127,14 +135,14 @@ class Whole:
     def local_lipschitz(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
         """Return λ = ‖∇_x f‖ in evaluation mode, (m,)."""
         with evaluating(self.module):
-            return local_constants(lambda part: squashed(self.forward(part, kept)[1], self.sigmoid), x)
+            return local_constants(lambda part: networks.squashed(self.forward(part, kept)[1], self.sigmoid), x)
 
     @neutral()
     def gradient_norms(self, x: Tensor) -> Tensor:
         """Return ‖g(x)‖, g = ∂f/∂z over all places, in evaluation mode, (m,)."""
         with evaluating(self.module):
             z, logit = self.forward(x, None)
-            (g,) = torch.autograd.grad(squashed(logit, self.sigmoid).sum(), z)
+            (g,) = torch.autograd.grad(networks.squashed(logit, self.sigmoid).sum(), z)
         return g.flatten(1).norm(dim=1)
 
     @neutral()
@@ -154,7 +162,7 @@ View = Split | Whole
 def view_of(run: Run, device: str) -> View:
     """Build the network of a run on a device and return how to look at it."""
     module = run.module().to(device)
-    if isinstance(module, Network):
+    if isinstance(module, networks.Network):
         return Split(module, type(run.setting.network) is MLP)
     point = run.data().x_train[:1].to(device, run.dtype)
     layer = find_first(module, point, getattr(run.setting.network, "first", None))

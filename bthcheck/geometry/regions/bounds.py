@@ -5,12 +5,13 @@ layers. If s(x) = Σ k_i s(x_i) over training points x_i, then λ(x) ≤ ξ Σ |
 0.25/(μ(1 − μ)) with μ ≤ f(x_i) ≤ 1 − μ. The smallest such sum is a linear program. Everything is computed in float64.
 """
 
+from __future__ import annotations
+
 import math
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import in_float64
@@ -27,7 +28,11 @@ from bthcheck.geometry.regions.patterns import (
     pattern_gradients,
     points_of,
 )
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bthcheck.networks import Network
 
 
 class Status(IntEnum):

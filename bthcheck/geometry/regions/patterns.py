@@ -3,15 +3,24 @@
 The linear region of a point is where its pattern is. Packed patterns have a bit a hidden neuron, in the order of the layers.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from bthcheck.networks import Network
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 MAX_NUMBERS = 2**24
 """Entries of s(x) times training patterns, at most: the matrix S then takes 128 MiB."""
@@ -134,7 +143,7 @@ def points_of(name: str, x: Tensor, network: Network) -> Tensor:
 
 def finite_numbers(name: str, values: Tensor) -> np.ndarray:
     """Return finite numbers, of a tensor or whatever NumPy takes for an array, in float64."""
-    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, float)
+    array = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, float)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite numbers")
     return array

@@ -1,13 +1,14 @@
 """The linear regions on a grid over a plane of the input space, with the bound of Theorem 2 on each."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import in_float64
 from bthcheck.geometry.lipschitz import product_bound
@@ -24,7 +25,14 @@ from bthcheck.geometry.regions.patterns import (
     pattern_gradients,
     points_of,
 )
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bthcheck.networks import Network
+else:
+    torch = faces.Later("torch")
 
 MAX_POINTS = 2**22
 """Points of a grid, at most: what is kept of each takes about 50 bytes."""

@@ -148,3 +148,18 @@ def test_a_description_is_of_the_content(tmp_path):
     with pytest.raises(Unknown):
         described([POINTS, object()], set())
     assert contents.returned_by(nested) is Nested
+
+
+def test_what_a_function_returns_is_known_where_its_arguments_name_what_is_not_imported():
+    def function(x: "NowhereImported") -> "Nested":  # noqa: F821
+        return x
+
+    assert contents.returned_by(function) is Nested
+    function.__annotations__["return"] = "NowhereImported"
+    assert contents.returned_by(function) is None
+
+
+def test_the_code_of_a_network_is_part_of_what_is_known_of_it():
+    parts = set()
+    described([MLP().build()], parts)
+    assert {part.__module__ for part in parts} == {"bthcheck.modules"}

@@ -1,11 +1,20 @@
 """φ of minibatches with the ε of one point."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 import xarray as xr
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.training.runs import Run
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = faces.Later("torch")
 
 
 @neutral()

@@ -1,18 +1,24 @@
 """What is drawn of linear regions: the answers of linear programs whatever their status, and maps with u and v exchanged."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 import xarray as xr
-from torch import Tensor
 
 from bthcheck.ambient import neutral
 from bthcheck.geometry import regions
 from bthcheck.geometry.lipschitz import local_lipschitz
 from bthcheck.geometry.pursuit import NONZERO
 from bthcheck.geometry.regions import Status
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bthcheck.networks import Network
 
 
 @neutral()

@@ -1,5 +1,37 @@
-"""Engine "fused": one Numba program trains one run with all statistics, no Python in the step loop."""
+"""Engine "fused": one Numba program trains one run with all statistics, no Python in the step loop.
 
-from bthcheck.training.fused.engine import DEVICES, NAME, follow, trace, train, unsupported, watch
+What it can do is said here, without Numba and PyTorch; what it does is in `bthcheck.training.fused.engine`, imported when it is
+first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bthcheck.networks import CNN, MLP
+from bthcheck.training.runs import Run
+
+if TYPE_CHECKING:
+    from bthcheck.training.fused.engine import follow, trace, train, watch
 
 __all__ = ["DEVICES", "NAME", "follow", "trace", "train", "unsupported", "watch"]
+
+NAME = "fused"
+DEVICES = ("cpu",)
+
+
+def unsupported(run: Run) -> str | None:
+    """Return why this engine cannot train `run`, or None if it can."""
+    network = run.setting.network
+    if type(network) not in (MLP, CNN):
+        name = type(network).__name__
+        return f"engine 'fused' trains networks of type MLP or CNN, got {name}; use engine='stacked' or 'reference'"
+    if not run.setting.training.plain:
+        return f"engine 'fused' trains with plain SGD, got {run.setting.training.departures()}; use engine='stacked'"
+    return None
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("follow", "trace", "train", "watch"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bthcheck.training.fused import engine  # here, and not in `faces`: keys are digests of what is imported
+
+    return getattr(engine, name)

@@ -12,25 +12,11 @@ import numpy as np
 from bthcheck.ambient import neutral
 from bthcheck.networks import CNN, MLP, Network
 from bthcheck.training import interrupt
-from bthcheck.training.fused import loops
+from bthcheck.training.fused import loops, unsupported
 from bthcheck.training.fused.packing import Packed, rows_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
 from bthcheck.training.share import follow_rows
 from bthcheck.training.statistics import STATISTICS, mark_divergence
-
-NAME = "fused"
-DEVICES = ("cpu",)
-
-
-def unsupported(run: Run) -> str | None:
-    """Return why this engine cannot train `run`, or None if it can."""
-    network = run.setting.network
-    if type(network) not in (MLP, CNN):
-        name = type(network).__name__
-        return f"engine 'fused' trains networks of type MLP or CNN, got {name}; use engine='stacked' or 'reference'"
-    if not run.setting.training.plain:
-        return f"engine 'fused' trains with plain SGD, got {run.setting.training.departures()}; use engine='stacked'"
-    return None
 
 
 def _packed(run: Run, network: Network) -> Packed:

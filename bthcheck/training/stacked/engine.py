@@ -30,14 +30,10 @@ from bthcheck.training.stacked.state import Stack, State, points_of, same_points
 from bthcheck.training.stacked.whole import WholeStack, numbers_held, refusal
 from bthcheck.training.statistics import STATISTICS, mark_divergence
 
-NAME = "stacked"
-DEVICES = ("cpu", "cuda")
 
-
-def unsupported(run: Run) -> str | None:
-    """Return why this engine cannot train `run`, or None if it can."""
-    if not is_own(run.setting.network):
-        return None
+@neutral()
+def refused(run: Run) -> str | None:
+    """Return why this engine cannot train a run of an architecture of one's own, or None if it can."""
     module = run.module()
     if not isinstance(module, Network):
         return refusal(run)
