@@ -62,7 +62,7 @@ class ActivatedMLP:
         import torch
         from torch import nn
 
-        from bthcheck.networks import Linear, Network
+        from bthcheck.modules import Linear, Network
 
         generator = torch.Generator().manual_seed(seed)
         kinds: dict[str, Callable[[], nn.Module]] = {

@@ -7,12 +7,18 @@ the derivatives of activations, at most 1 for ReLU, and so λ(x) ≤ φ_l Π_{k�
 
 from typing import TYPE_CHECKING
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
+from bthcheck.geometry.float64 import ordinary
+from bthcheck.geometry.lipschitz import weights_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
     from bthcheck.networks import Network
+else:
+    torch, nn = faces.Later("torch"), faces.Later("torch.nn")
 
 
 @neutral()
@@ -23,11 +29,6 @@ def layer_gradients(network: "Network", x: "Tensor") -> "list[Tensor]":
     ----------
     network : f of x (m, n), split behind its first layer; a convolution's z_l is flattened
     """
-    import torch
-    from torch import nn
-
-    from bthcheck.geometry.float64 import ordinary
-
     network = ordinary(network)
     with torch.enable_grad():
         z = network.first(x.detach()).detach().requires_grad_()
@@ -49,10 +50,31 @@ def layer_bounds(network: "Network", x: "Tensor") -> "Tensor":
     ValueError
         If the network has convolutions.
     """
-    import torch
-
-    from bthcheck.geometry.lipschitz import weights_of
-
     norms = torch.stack([torch.linalg.matrix_norm(weight, ord=2) for weight in weights_of(network)])
     slopes = torch.stack([gradient.norm(dim=1) for gradient in layer_gradients(network, x)], dim=1)
     return slopes * torch.cumprod(norms, 0)
+
+
+@neutral()
+def batch_gradient(network: "Network", x: "Tensor") -> tuple[float, float]:
+    """Return ‖∂L/∂b_1‖ of L = mean (f − 1)²/2 for a network with BatchNorm right behind its first layer, and its rounding.
+
+    In training mode BatchNorm subtracts the batch's mean, so that L does not depend on b_1 and the gradient is 0 whatever λ is.
+    The rounding is that of the sum over the batch of the terms that cancel: with ŷ the normalised and s the deviations,
+    ∂L/∂z_i = (∂L/∂ŷ_i − mean ∂L/∂ŷ − ŷ_i mean(∂L/∂ŷ · ŷ))/s.
+
+    Parameters
+    ----------
+    network : in float64 and training mode
+    x : (m, n), at least 2 points
+    """
+    z = network.first(x).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad((network.logit(z) - 1).square().mean() / 2, z)
+    norm = network.rest[0]
+    spread = (z.var(0, unbiased=False) + norm.eps).sqrt().detach()
+    scaled = ((z - z.mean(0)) / spread).detach().requires_grad_()
+    after = network.rest[1:](scaled * norm.weight + norm.bias).squeeze(-1)
+    (behind,) = torch.autograd.grad((after - 1).square().mean() / 2, scaled)
+    sizes = behind.abs().sum(0) + (1 + scaled.abs().sum(0)) * (behind * scaled).abs().sum(0)
+    rounding = 100 * len(x) * torch.finfo(x.dtype).eps * (sizes.detach() / spread).norm()
+    return float(gradient.sum(0).norm()), float(rounding)

@@ -1,12 +1,12 @@
 """E7: normalisation behind the first layer. LayerNorm leaves Lemma 1 as it is; BatchNorm takes the bias out of sight."""
 
 import numpy as np
-import torch
 
 from bthcheck import claim
 from bthcheck.evidence.generated import modules
 from bthcheck.evidence.search import Comparison, Search, falsify
 from bthcheck.geometry import lipschitz
+from bthcheck.geometry.preactivations import batch_gradient
 from claims.extensions.test_activations import above_sigma_1
 
 
@@ -16,35 +16,23 @@ def search(measure, normalisation, max_examples) -> Search:
 
 
 def bias_gradient(example):
-    """‖Σ_i ∂L/∂z_i‖ of a batch's mean squared loss, 0, and what rounding leaves of a sum of such terms."""
-    network, x = example
-    z = network.first(x).detach().requires_grad_()
-    loss = (network.logit(z) - 1).square().mean() / 2
-    (gradient,) = torch.autograd.grad(loss, z)
-    norm = network.rest[0]
-    spread = (z.var(0, unbiased=False) + norm.eps).sqrt().detach()
-    scaled = ((z - z.mean(0)) / spread).detach().requires_grad_()
-    after = network.rest[1:](scaled * norm.weight + norm.bias).squeeze(-1)
-    (behind,) = torch.autograd.grad((after - 1).square().mean() / 2, scaled)
-    sizes = behind.abs().sum(0) + (1 + scaled.abs().sum(0)) * (behind * scaled).abs().sum(0)
-    rounding = 100 * len(x) * np.finfo(float).eps * (sizes / spread).norm()
-    total = gradient.sum(0).norm()
-    return Comparison(*(np.array([float(value)]) for value in (total.detach(), 0.0, rounding.detach())))
+    """‖∂L/∂b₁‖ of a batch's mean squared loss for targets of 1, 0, and what rounding can leave of it."""
+    total, rounding = batch_gradient(*example)
+    return Comparison(*(np.array([value]) for value in (total, 0.0, rounding)))
 
 
 def above_batch_sigma_1(example):
     """λ of the network as it is evaluated, and σ₁ φ of the step that its batch would make."""
     network, x = example
-    total, *_ = bias_gradient(example)
+    total, _ = batch_gradient(network, x)
     network.train()(x)  # gives BatchNorm its running statistics
     slopes = (network.logit(network.first(x)) - 1).detach().abs().mean().numpy()
     network.eval()
     value = lipschitz.local_lipschitz(network, x).max().numpy()
     network.train()
     sigma = np.linalg.svd(lipschitz.first_weight(network).numpy(), compute_uv=False)[0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bound = sigma * total * len(x) / slopes
-    return Comparison(np.array([value]), np.nan_to_num(bound), np.array([1e-6]))
+    bound = sigma * total / slopes if slopes > 0 else 0.0  # φ is the norm of the mean gradient over the mean |∂ℓ/∂f|
+    return Comparison(*(np.array([float(one)]) for one in (value, bound, 1e-6)))
 
 
 @claim(

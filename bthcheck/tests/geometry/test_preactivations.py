@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 
 from bthcheck.evidence.search import examples
+from bthcheck.experiments.extensions import ActivatedMLP
 from bthcheck.geometry.lipschitz import first_layer_gradients, local_lipschitz, product_tolerance
-from bthcheck.geometry.preactivations import layer_bounds, layer_gradients
+from bthcheck.geometry.preactivations import batch_gradient, layer_bounds, layer_gradients
 from bthcheck.networks import CNN, MLP
 
 
@@ -74,3 +75,21 @@ def test_bounds_are_for_fully_connected_networks():
     network = CNN((1, 10, 10), (2, 3), 3, 2, 4).build()
     with pytest.raises(ValueError, match="fully connected networks, not for convolutions"):
         layer_bounds(network, torch.zeros(1, 100))
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_batch_normalisation_leaves_nothing_of_the_bias_gradient_but_rounding(scale):
+    """Against PyTorch's own gradient of the bias; without the normalisation it is far from 0."""
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    sizes = {}
+    for normalisation in ("batch", "none"):
+        network = ActivatedMLP((3, 4, 5, 1), "relu", normalisation).build(1).double()
+        with torch.no_grad():
+            network.first.weight.mul_(scale)
+        (gradient,) = torch.autograd.grad((network(x) - 1).square().mean() / 2, network.first.bias)
+        sizes[normalisation] = float(gradient.norm())
+        if normalisation == "batch":
+            total, rounding = batch_gradient(network, x)
+            assert abs(total - sizes["batch"]) <= 2 * rounding
+            assert total <= rounding < 1e-8
+    assert sizes["none"] > 1e-4
