@@ -19,12 +19,12 @@ from bthcheck.training.runs import Run, state_size
 SLOW = "{'torch', 'numba', 'hypothesis'}"
 CLAIMS = Path(__file__).parents[2] / "claims"
 LIGHT = (
-    "experiments", "experiments.extensions", "tasks", "networks", "protocols", "layers", "figures", "evidence.generated", "evidence.phases",
-    "evidence.search", "evidence.trends",
-    "geometry.covering", "geometry.float64", "geometry.jacobians", "geometry.lipschitz", "geometry.preactivations", "geometry.pursuit", "geometry.regions",
-    "theory.assumption", "theory.dropout", "theory.published", "theory.topology", "theory.trajectory", "training.cache", "training.contents",
-    "training.dataset", "training.engines", "training.entries", "training.kept", "training.machine", "training.memory",
-    "training.obtain", "training.remote", "training.runs", "harness.claims", "harness.fixtures",
+    "evidence.generated", "evidence.phases", "evidence.search", "evidence.trends", "experiments", "experiments.extensions",
+    "figures", "geometry.covering", "geometry.float64", "geometry.jacobians", "geometry.lipschitz", "geometry.preactivations",
+    "geometry.pursuit", "geometry.regions", "harness.claims", "harness.fixtures", "layers", "networks", "protocols", "tasks",
+    "theory.assumption", "theory.dropout", "theory.published", "theory.topology", "theory.trajectory", "training.cache",
+    "training.contents", "training.dataset", "training.engines", "training.entries", "training.kept", "training.machine",
+    "training.memory", "training.obtain", "training.remote", "training.runs",
 )  # fmt: skip
 
 
