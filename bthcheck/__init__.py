@@ -1,8 +1,8 @@
 """bthcheck: tests of the claims of "What training reveals about neural network complexity" (NeurIPS 2021).
 
-`run` trains an experiment and returns labelled arrays; `trace` returns every step of one run; `watch` follows any PyTorch
-training; `claim` marks a pytest function as a test of a claim. They are imported on first use, so that ``import
-bthcheck`` costs nothing.
+`run` trains an experiment and returns labelled arrays; `trace` returns every step of one run and `visits` every visit of
+every training point; `watch` follows any PyTorch training; `claim` marks a pytest function as a test of a claim. They are
+imported on first use, so that ``import bthcheck`` costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from bthcheck import faces
 
 __version__ = "0.1.0"
-__all__ = ["claim", "run", "trace", "watch"]
+__all__ = ["claim", "run", "trace", "visits", "watch"]
 
 if TYPE_CHECKING:
     from bthcheck.harness.claims import claim
-    from bthcheck.training.engines import run, trace
+    from bthcheck.training.engines import run, trace, visits
     from bthcheck.watching.watch import watch
 
 _HOMES = {
     "claim": "bthcheck.harness.claims", "run": "bthcheck.training.engines", "trace": "bthcheck.training.engines",
-    "watch": "bthcheck.watching.watch",
+    "visits": "bthcheck.training.engines", "watch": "bthcheck.watching.watch",
 }  # fmt: skip
 _MOVED = {
     "assumption": "bthcheck.theory.assumption",

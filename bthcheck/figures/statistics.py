@@ -155,7 +155,7 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
         return figure
 
 
-def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> "Figure":
+def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str, log: bool = True) -> "Figure":
     """Draw several measures of the same runs against the level: a line of medians each, and the seeds as points.
 
     Of more than `MOST_SEEDS` seeds those of `drawn` are, which the figure says; the medians are those of all.
@@ -180,7 +180,7 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str) -> "Fi
                 points = points[:, _few(axes, points.T)]
                 axes.plot(positions + dodge, points, ".", color=color, markersize=3, alpha=0.5)
         axes.set_xticks(positions, [_tick(level) for level in next(iter(values.values()))[along].values.tolist()])
-        axes.set(yscale="log", xlabel=along, ylabel=ylabel)
+        axes.set(yscale="log" if log else "linear", xlabel=along, ylabel=ylabel)
         legend(axes)
         return figure
 

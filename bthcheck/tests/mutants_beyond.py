@@ -5,6 +5,8 @@ from bthcheck.tests.mutation import Mutant
 LAYERS = "geometry/test_preactivations.py"
 TOPOLOGY = "theory/test_topology.py"
 NETWORKS = "test_extensions.py"
+VISITS = "training/test_visits.py"
+MISLABELLED = "theory/test_mislabelled.py"
 FAMILIES = "harness/test_families.py"
 
 MUTANTS_BEYOND_THE_PAPER = [
@@ -62,6 +64,47 @@ MUTANTS_BEYOND_THE_PAPER = [
         "generated networks", "scales of weights", "evidence/generated.py",
         "* 10.0 ** draw(st.integers(-2, 2))", "* 1.0",
         (f"{NETWORKS}::test_generated_networks_are_what_was_asked_for[none]",),
+    ),
+    Mutant(
+        "visits", "before the step", "training/fused/loops.py",
+        "            logit[row, number] = s\n", "            logit[row, number] = forward(p, c, x, start)\n",
+        (f"{VISITS}::test_engines_see_the_same_at_every_visit[labels]",),
+    ),
+    Mutant(
+        "visits", "which point", "training/engines.py", "np.argsort(order, axis=1)", "order",
+        (f"{VISITS}::test_visits_are_the_steps_of_a_run[labels]",),
+    ),
+    Mutant(
+        "visits", "derivative of the output", "training/fused/loops.py",
+        "            phi[row, number] = steep * np.sqrt(", "            phi[row, number] = np.sqrt(",
+        (f"{VISITS}::test_visits_are_the_steps_of_a_run[labels]",),
+    ),
+    Mutant(
+        "mislabelled points", "input gradient", "theory/mislabelled.py",
+        "(visits.epsilon * visits.phi)", "(visits.epsilon + visits.phi)",
+        (f"{MISLABELLED}::test_scores_are_what_loops_add_up",),
+    ),
+    Mutant(
+        "mislabelled points", "sign of a margin", "theory/mislabelled.py",
+        "return -_margin(visits)", "return _margin(visits)", (f"{MISLABELLED}::test_scores_are_what_loops_add_up",),
+    ),
+    Mutant(
+        "mislabelled points", "what was learned before", "theory/mislabelled.py",
+        "right.shift(epoch=1, fill_value=False) & ~right", "~right", (f"{MISLABELLED}::test_scores_are_what_loops_add_up",),
+    ),
+    Mutant(
+        "mislabelled points", "never learned", "theory/mislabelled.py",
+        'xr.where(right.any("epoch"), events, visits.sizes["epoch"])', "events",
+        (f"{MISLABELLED}::test_scores_are_what_loops_add_up",),
+    ),
+    Mutant(
+        "mislabelled points", "window", "theory/mislabelled.py", "visits.isel(epoch=slice(epochs))", "visits",
+        (f"{MISLABELLED}::test_scores_are_what_loops_add_up",),
+    ),
+    Mutant(
+        "mislabelled points", "ties of an area", "theory/mislabelled.py",
+        "scipy.stats.rankdata(score)", 'scipy.stats.rankdata(score, method="min")',
+        (f"{MISLABELLED}::test_an_area_is_the_share_of_pairs_in_order",),
     ),
     Mutant(
         "families", "level of a family", "evidence/families.py",

@@ -24,9 +24,10 @@ from bthcheck.training.obtain import Observer, obtain
 from bthcheck.training.remote import ENGINES as MODULES
 from bthcheck.training.remote import trainer
 from bthcheck.training.runs import Run
+from bthcheck.training.statistics import VISIT
 from bthcheck.training.trial import try_out
 
-__all__ = ["resolve", "run", "trace"]
+__all__ = ["resolve", "run", "trace", "visits"]
 
 
 @neutral()
@@ -168,6 +169,47 @@ def trace(
     }
     variables = {name: (dims.get(name, ("step",)), array) for name, array in arrays.items()}
     return xr.Dataset(variables, attrs={"experiment": one.experiment.to_json(), "engine": module.NAME})
+
+
+@neutral()
+def visits(experiment: Experiment, level: Any, seed: int, *, device: str = "auto", engine: str = "auto") -> xr.Dataset:
+    """Train one run, one point a step, and return what every visit of a training point saw before its step.
+
+    The steps are those of `run`, and so are the weights. What the fused engine cannot do the reference engine does.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ("epoch", "point"), points in the order of the task; variables `phi`, φ of the step, ‖g‖ at the point;
+        `epsilon`, |∂ℓ/∂f|; `loss`; `logit`, the last affine map, in regression f itself; and `target` (point), as trained with.
+        Four float64 an epoch and point. NaN from where a run has stopped.
+
+    Raises
+    ------
+    ValueError
+        As `run`, and if a step has more than one point, an epoch does not visit each point once, or there is Dropout.
+    """
+    one = Run(experiment.replace(levels=(level,), seeds=(seed,)), level, seed)
+    training = one.setting.training
+    said = {"batch_size": 1, "sampling": "reshuffle", "windows": 1, "dropout": 0.0}
+    wrong = [f"{name}={getattr(training, name)!r}" for name, value in said.items() if getattr(training, name) != value]
+    if wrong:
+        raise ValueError(
+            "visits are of one point a step and of every point once an epoch, without Dropout, which needs"
+            f" {', '.join(f'{name}={value!r}' for name, value in said.items())}; got {', '.join(wrong)}"
+        )
+    module, device = resolve([one], engine, device)
+    if module is stacked:
+        module = reference
+    arrays: dict[str, np.ndarray] = interrupt.in_thread(lambda: module.visits(one, device))
+    order = one.order()
+    sorted_ = {name: np.take_along_axis(array, np.argsort(order, axis=1), axis=1) for name, array in arrays.items()}
+    facts = {name: {"long_name": text, "units": units} for name, (text, units) in VISIT.items()}
+    variables: dict[str, Any] = {name: (("epoch", "point"), array, facts[name]) for name, array in sorted_.items()}
+    target = (("point",), one.data().y_train.double().numpy(), {"long_name": "target of the training"})
+    coords = {"epoch": np.arange(1, len(order) + 1), "point": np.arange(order.shape[1])}
+    attrs = {"experiment": one.experiment.to_json(), "engine": module.NAME}
+    return xr.Dataset({**variables, "target": target}, coords, attrs)
 
 
 @neutral()

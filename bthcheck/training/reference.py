@@ -27,7 +27,7 @@ from bthcheck.training.chance import random_states
 from bthcheck.training.optimizers import Optimizer, optimizer_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities
 from bthcheck.training.share import follow_rows
-from bthcheck.training.statistics import blank_statistics, mark_divergence
+from bthcheck.training.statistics import VISIT, blank_statistics, mark_divergence
 from bthcheck.training.streams import module_seed
 from bthcheck.training.views import View, view_of
 
@@ -172,6 +172,25 @@ def _trace(run: Run, steps: int, device: str) -> dict[str, np.ndarray]:
     return arrays
 
 
+@neutral()
+def visits(run: Run, device: str = "cpu") -> dict[str, np.ndarray]:
+    """Train one point a step and return every visit; see `bthcheck.training.engines.visits` for the arrays."""
+    with _chance(run):
+        view = view_of(run, device)
+        x_train, y_train = (tensor.to(device, run.dtype) for tensor in run.data()[:2])
+        order, optimizer, stop = run.order(), _optimizer(run, view), interrupt.current()
+        training = run.setting.training
+        arrays = {name: np.full(order.shape, np.nan) for name in VISIT}
+        for row, rate in enumerate(training.learning_rates()):
+            for number, point in enumerate(order[row].tolist()):
+                stop.check()
+                step = _step(view, rate, x_train[[point]], y_train[[point]], None, training.loss_factor, optimizer)
+                found = (step.phi, step.epsilon, step.loss.values, step.logit)
+                for array, value in zip(arrays.values(), found, strict=True):
+                    array[row, number] = float(value)
+        return arrays
+
+
 def _chance(run: Run) -> contextlib.AbstractContextManager[None]:
     """What a module of one's own draws while it trains comes from a stream of the seed; others draw nothing."""
     return random_states(module_seed(run.seed)) if is_own(run.setting.network) else contextlib.nullcontext()
@@ -222,6 +241,7 @@ def _loss(network: View | Network, logit: Tensor, y: Tensor, factor: float = 1.0
 class _Step:
     """What one step measured before its update: φ, the batch mean of ε, ‖Δb_1‖/α and the loss of its points.
 
+    logit : s of its points, (m,)
     published : what the authors' code multiplies ‖Δb_1‖/α with, the batch mean of ε of the loss without its factor
     """
 
@@ -230,6 +250,7 @@ class _Step:
     published: Tensor
     update: Tensor
     loss: _Loss
+    logit: Tensor
 
 
 def _trained(view: View) -> list[nn.Parameter]:
@@ -262,4 +283,4 @@ def _step(
     bias = next(i for i, parameter in enumerate(parameters) if parameter is view.bias)
     loss = replace(loss, values=loss.values.detach())
     steepness = loss.log_steepness.exp().mean()
-    return _Step(phi, factor * steepness, steepness, directions[bias].norm(), loss)
+    return _Step(phi, factor * steepness, steepness, directions[bias].norm(), loss, logit.detach())

@@ -31,6 +31,14 @@ STATISTICS = {
 }
 """Every statistic of a run, one number an epoch. Errors are NaN in regression, Lipschitz constants where not evaluated."""
 
+VISIT = {
+    "phi": ("φ of the step at the point", "output / input"),
+    "epsilon": ("ε = |∂ℓ/∂f| of the loss that is optimised", "loss / output"),
+    "loss": ("ℓ at the point", "loss"),
+    "logit": ("last affine map s, of which f is a function", "1"),
+}
+"""What is kept of every visit of a point, each before its step: name → (long_name, units)."""
+
 FINITE = ("trajectory_length", "bias_variance", "distance_to_init", "train_loss")
 """What is finite in every epoch of a run that did not diverge."""
 

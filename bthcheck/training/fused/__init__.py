@@ -10,9 +10,9 @@ from bthcheck.networks import CNN, MLP
 from bthcheck.training.runs import Run
 
 if TYPE_CHECKING:
-    from bthcheck.training.fused.engine import follow, trace, train, watch
+    from bthcheck.training.fused.engine import follow, trace, train, visits, watch
 
-__all__ = ["DEVICES", "NAME", "follow", "trace", "train", "unsupported", "watch"]
+__all__ = ["DEVICES", "NAME", "follow", "trace", "train", "unsupported", "visits", "watch"]
 
 NAME = "fused"
 DEVICES = ("cpu",)
@@ -30,7 +30,7 @@ def unsupported(run: Run) -> str | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("follow", "trace", "train", "watch"):
+    if name not in ("follow", "trace", "train", "visits", "watch"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from bthcheck.training.fused import engine  # here, and not in `faces`: keys are digests of what is imported
 

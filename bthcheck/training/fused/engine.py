@@ -16,7 +16,7 @@ from bthcheck.training.fused import loops, unsupported
 from bthcheck.training.fused.packing import Packed, rows_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
 from bthcheck.training.share import follow_rows
-from bthcheck.training.statistics import STATISTICS, mark_divergence
+from bthcheck.training.statistics import STATISTICS, VISIT, mark_divergence
 
 
 def _packed(run: Run, network: Network) -> Packed:
@@ -129,6 +129,18 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarr
         "lipschitz_after": np.empty(steps),
     }
     _interruptibly(loops.follow, packed.program, packed.convolutions, x_train, y_train, visits, rates, *arrays.values())
+    return arrays
+
+
+@neutral()
+def visits(run: Run, device: str = "cpu") -> dict[str, np.ndarray]:
+    """Train one point a step and return every visit; see `bthcheck.training.engines.visits` for the arrays."""
+    del device
+    packed = _packed(run, run.network())
+    x_train, y_train, _, _ = points_of(run)
+    order, rates = run.order(), np.array(run.setting.training.learning_rates())
+    arrays = {name: np.full(order.shape, np.nan) for name in VISIT}
+    _interruptibly(loops.visits, packed.program, packed.convolutions, x_train, y_train, order, rates, *arrays.values())
     return arrays
 
 

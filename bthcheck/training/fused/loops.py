@@ -142,6 +142,24 @@ def follow(p, c, x, y, visits, rates, phi, epsilon, gradient, after, stop):  # t
 
 
 @program
+def visits(p, c, x, y, order, rates, phi, epsilon, loss, logit, stop):  # type: ignore[no-untyped-def]
+    """Train over `order`, (rows, points), one point a step, writing what each visit saw before its step, as `VISIT` has it."""
+    for row in range(order.shape[0]):
+        rate = rates[row]
+        for number in range(order.shape[1]):
+            if stop[0]:
+                return
+            start = np.uintp(order[row, number]) * np.uintp(p.pitch)
+            s = np.float64(forward(p, c, x, start))
+            value, slope, steep, eps, _ = loss_at(p.sigmoid, p.factor, s, np.float64(y[order[row, number]]))
+            scale = p.theta.dtype.type(rate * slope)
+            phi[row, number] = steep * np.sqrt(np.float64(backward(p, c, x, start, scale, None)))
+            epsilon[row, number] = eps
+            loss[row, number] = value
+            logit[row, number] = s
+
+
+@program
 def watch(p, x, y, visits, kept, rate, phi, logit, first_weight, on, changed, lowest, highest, stop):  # type: ignore[no-untyped-def]
     """Train over `visits` with Dropout, one point a step, writing φ and s of every step before its update.
 

@@ -1,0 +1,132 @@
+"""E2: do trajectories find mislabelled images? Scores of the first epochs against the labels that really flipped."""
+
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+import bthcheck
+from bthcheck import claim, figures
+from bthcheck.experiments import CORRUPTED_CIFAR_SMALL
+from bthcheck.figures.images import ranked
+from bthcheck.theory.mislabelled import SCORES, area, scores
+from bthcheck.training.streams import stream
+
+CORRUPTION = (0.2, 0.4, 0.6)
+WINDOWS = (5, 10, 20, 40, 60)
+EARLY, LATE = 5, 40
+SEEDS = range(10)
+
+
+def flipped(level, seed):
+    """Which training images have another label than in the data set, (point,)."""
+    labels = CORRUPTED_CIFAR_SMALL.at(level).task.labels(stream(seed, "data"))
+    return labels.used != labels.clean
+
+
+def of_visits(seeds):
+    """Areas under the ROC curve (seed, corruption, window, score), and mean Σφ of the images that flip, here and at c = 0.
+
+    The latter, (seed, corruption, 2), compares the same image with the same seed: once with the wrong label, once with its own.
+    """
+    experiment = CORRUPTED_CIFAR_SMALL.replace(epochs=max(WINDOWS))
+    areas, pairs = [], []
+    for seed in seeds:
+        clean = bthcheck.visits(experiment, 0.0, seed)
+        for level in CORRUPTION:
+            wrong, visits = flipped(level, seed), bthcheck.visits(experiment, level, seed)
+            areas.append([[area(score.values, wrong) for score in scores(visits, end).values()] for end in WINDOWS])
+            pairs.append([float(one.phi[:LATE].sum("epoch")[wrong].mean()) for one in (visits, clean)])
+    shape = (len(seeds), len(CORRUPTION))
+    return np.reshape(areas, (*shape, len(WINDOWS), len(SCORES))), np.reshape(pairs, (*shape, 2))
+
+
+def found_in(evidence_of, seeds):
+    """The areas and pairs as labelled arrays, kept beside the runs."""
+    areas, pairs = evidence_of(of_visits, seeds)
+    coords = {"seed": seeds, "corruption": list(CORRUPTION), "window": list(WINDOWS), "score": list(SCORES)}
+    return xr.DataArray(areas, coords), xr.DataArray(
+        pairs, {"seed": seeds, "corruption": list(CORRUPTION), "label": ["wrong", "own"]}
+    )
+
+
+def half(like):
+    """What a coin has."""
+    return xr.full_like(like, 0.5)
+
+
+@claim(
+    "E2-phi",
+    family="extensions",
+    source="Labels and trajectories (not in the paper)",
+    statement="After 40 epochs Σφ of an image, which looks at no label, tells mislabelled images from others",
+    scope="corrupted CIFAR at 400 images, c = 0.2, 0.4 and 0.6, ten seeds; area under the ROC curve against a coin",
+)
+def test_phi_finds_mislabelled_images(evidence, kept):
+    areas, _ = found_in(kept, list(SEEDS))
+    late = areas.sel(window=LATE, score="phi", drop=True)
+    for level in CORRUPTION:
+        one = late.sel(corruption=level, drop=True)
+        evidence.exceeds(one, half(one), quantity=f"area of Σφ after {LATE} epochs, c = {level}, against ½")
+    mean = areas.mean("seed")
+    rows = [
+        [
+            f"c = {level:g}, {end} epochs",
+            *(f"{float(mean.sel(corruption=level, window=end, score=name)):.2f}" for name in SCORES),
+        ]
+        for level in CORRUPTION
+        for end in WINDOWS
+    ]
+    evidence.table(
+        "Area under the ROC curve, mean over seeds", ["labels, window", *(text for _, text in SCORES.values())], rows
+    )
+    evidence.figure(
+        partial(figures.compared, {name: areas.sel(score=name, window=LATE, drop=True) for name in SCORES}, "corruption",
+                ylabel=f"area after {LATE} epochs", log=False),
+        "How well scores of the first 40 epochs find mislabelled images.",
+    )  # fmt: skip
+    task = CORRUPTED_CIFAR_SMALL.at(0.4).task
+    score = kept(score_of, "phi", 0.4, 0)
+    evidence.figure(
+        partial(ranked, task, 0, score, flipped(0.4, 0)),
+        "The 24 images with the largest Σφ of one seed at c = 0.4; a red frame is around those whose label is wrong.",
+    )
+
+
+def score_of(name, level, seed):
+    """One score of every image after `LATE` epochs, (point,)."""
+    visits = bthcheck.visits(CORRUPTED_CIFAR_SMALL.replace(epochs=LATE), level, seed)
+    return scores(visits, LATE)[name].values
+
+
+@claim(
+    "E2-counterfactual",
+    family="extensions",
+    source="Labels and trajectories (not in the paper)",
+    statement="A wrong label makes the trajectory of the very same image longer",
+    scope="mean Σφ over 40 epochs of the images that flip at c, against the same images, seed and order at c = 0",
+)
+def test_a_wrong_label_makes_the_trajectory_longer(evidence, kept):
+    _, pairs = found_in(kept, list(SEEDS))
+    for level in CORRUPTION:
+        one = pairs.sel(corruption=level, drop=True)
+        wrong, own = (one.sel(label=name, drop=True) for name in ("wrong", "own"))
+        evidence.exceeds(
+            wrong, own, quantity=f"mean Σφ of the images that flip at c = {level}, with a wrong label and with their own"
+        )
+
+
+@claim(
+    "E2-loss",
+    family="extensions",
+    source="Labels and trajectories (not in the paper)",
+    statement="The plain summed loss finds mislabelled images better than Σεφ does, early and late",
+    scope="the same runs, after 5 and 40 epochs; area under the ROC curve, paired by seed",
+)
+def test_the_loss_finds_them_better(evidence, kept):
+    areas, _ = found_in(kept, list(SEEDS))
+    for end in (EARLY, LATE):
+        for level in CORRUPTION:
+            one = areas.sel(window=end, corruption=level, drop=True)
+            loss, slopes = (one.sel(score=name, drop=True) for name in ("loss", "input_gradient"))
+            evidence.exceeds(loss, slopes, quantity=f"area of Σℓ against Σεφ after {end} epochs, c = {level}")
