@@ -90,8 +90,8 @@ MUTANTS_OF_ONES_OWN = [
     ),
     Mutant(
         "optimizer in a statistic", "update sum, reference engine", REFERENCE,
-        "directions[bias].norm(), loss)",
-        "gradients[bias].norm(), loss)",
+        "directions[bias].norm(), loss,",
+        "gradients[bias].norm(), loss,",
         (f"{REAL_PATH}[momentum]", f"{REAL_PATH}[adamw]"),
     ),
     Mutant(
