@@ -87,7 +87,8 @@ def test_networks_reach_the_edges():
         hidden = np.concatenate(z[:-1], axis=1)
         sizes = [np.abs(w).max() for w, _ in layers if w is not None and w.any()]
         seen.update({
-            "identity": layers[0][0] is None, "tied": (hidden == 0).any(), "dead": (hidden <= 0).all(axis=0).any(),
+            "identity": layers[0][0] is None,
+            "tied": case["drawn"] != "whole" and (hidden == 0).any(), "dead": (hidden <= 0).all(axis=0).any(),
             "scales": max(sizes) / min(sizes) > 1e6, "mask": "kept" in case, "sigmoid": case["output"] == "sigmoid",
             "deep": len(layers) > 3,
         }.items())  # fmt: skip
@@ -155,6 +156,11 @@ def test_numpy_and_autograd_agree_on_gradients(case):
 def test_what_is_no_case_is_refused(case, message):
     with pytest.raises(ValueError, match=message.replace("[]", r"\[\]")):
         cases.built(case)
+
+
+def test_layers_must_fit_each_other():
+    with pytest.raises(ValueError, match=r"in layer 2, weight of a case must be finite numbers of shape .1, 3."):
+        cases.layers_of({**NETWORK, "layers": [NETWORK["layers"][0], {"weight": [[1.0, 2.0]], "bias": [0.0]}]})
 
 
 @pytest.mark.parametrize(

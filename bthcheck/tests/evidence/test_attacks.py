@@ -55,7 +55,9 @@ def test_a_margin_is_above_zero_on_the_side_of_a_violation():
 def test_rounding_is_no_violation():
     assert not judged(sides([1.0 + 1e-9], [1.0], 1e-8)).violated
     assert judged(sides([1.0 + 1e-9], [1.0], 1e-10)).violated
-    assert judged(sides([1.0, 5.0 + 1e-9], [0.5, 5.0], [1.0, 1e-12])).smaller == 5.0 + 1e-9  # the one that is one
+    found = judged(sides([1.0, 5.0 + 1e-9], [0.5, 5.0], [1.0, 1e-12]))
+    assert found.violated
+    assert found.smaller == 5.0 + 1e-9  # the one that is one
 
 
 def test_what_float64_cannot_tell_does_not_count():
@@ -81,6 +83,22 @@ def test_a_planted_violation_is_found_and_shrunk():
     case, said = found.counterexample
     assert case["points"] == [[0.0]] * 7
     assert (said.smaller, said.larger) == (7.0, 6.0)
+
+
+def test_the_smallest_of_all_violations_is_kept():
+    """Where nothing steers, the first that is found is not the smallest."""
+    first = []
+    for seed in range(8):
+        lengths = []
+
+        def cliff(points, lengths=lengths):
+            lengths.append(len(points))
+            return sides(float(len(points) > 6), 0.5)
+
+        found = attack("planted", of_paths(cliff), 60.0, seeds=itertools.count(seed))
+        assert found.counterexample[0]["points"] == [[0.0]] * 7
+        first.append(next(length for length in lengths if length > 6))
+    assert max(first) > 7
 
 
 def test_a_search_that_is_to_find_nothing_finds_nothing_and_ends_in_time():

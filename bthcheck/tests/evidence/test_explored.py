@@ -10,15 +10,19 @@ from bthcheck.tests.evidence.test_attacks import Clock
 
 
 def test_reversals_are_counted_among_the_fit_and_the_others():
+    seen = []
+
     def measure(drawn):
+        seen.append((drawn["width"] > 20, drawn["epochs"] > 200))
         phi = [[2.0, 2.0], [1.0, 1.0]] if drawn["width"] > 20 else [[1.0, 1.0], [2.0, 2.0]]
         return np.array(phi), np.full((2, 2), 0.001 if drawn["epochs"] > 200 else 0.1)
 
     found = experiments.explore(120.0, seeds=itertools.count(1), clock=Clock(), measure=measure)
-    assert found.experiments > 50
-    assert 0 < found.fit < found.experiments
-    assert 0 < found.reversed_fit <= found.fit
-    assert 0 < found.reversed_unfit <= found.experiments - found.fit
+    assert found.experiments == len(seen) > 50
+    assert found.fit == sum(is_fit for _, is_fit in seen) > 0
+    assert found.reversed_fit == seen.count((True, True)) > 0
+    assert found.reversed_unfit == seen.count((True, False)) > 0
+    assert seen.count((False, True)) > 0
     assert found.strongest["margin"] == pytest.approx(1 / 3)
     assert found.strongest["phi"] == [2.0, 1.0]
     assert found.strongest["width"] > 20

@@ -77,7 +77,7 @@ def test_minutes_are_a_number(given, minutes):
 
 @pytest.mark.parametrize("given", ["0", "-1", "ten", "", "nan", "inf", "1,5"])
 def test_what_is_no_number_of_minutes_is_refused(given):
-    with pytest.raises(ValueError, match="--falsify must be a number of minutes above 0, such as 10 or 0.5, got"):
+    with pytest.raises(ValueError, match=r"--falsify must be a number of minutes above 0, such as 10 or 0\.5, got"):
         falsify.minutes_of(config_of(falsify=given))
 
 

@@ -67,8 +67,10 @@ def test_tightness_is_of_all_sessions():
 
 def test_the_page_shows_attacks(tmp_path):
     found = {"planned": 3, "explored": [EXPLORED], "claims": [{**ENTRY, "counterexample": FELL}]}
-    shared = dict(experiments=[], runs={"trained": 0, "training_seconds": 0.0, "from_cache": 0}, profile="laptop", placebo=False,
-                  baseline={}, seconds=1.0, root=tmp_path, command=["pytest"])  # fmt: skip
+    shared = {
+        "experiments": [], "runs": {"trained": 0, "training_seconds": 0.0, "from_cache": 0}, "profile": "laptop",
+        "placebo": False, "baseline": {}, "seconds": 1.0, "root": tmp_path, "command": ["pytest"],
+    }  # fmt: skip
     text = page.write(tmp_path, [], **shared, falsification=found).read_text()
     for part in ("How tight each inequality is", "1.0000001", "whole 60%, normal 40%", "falsified/X1.json", "T1 explored",
                  "&#34;points&#34;: [[1.0]]"):  # fmt: skip
