@@ -4,6 +4,7 @@ Nothing here is a verdict: experiments that are searched for a reversal are no s
 convergence. What is found says where to look.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ def parameters(draw: Any) -> dict[str, Any]:
     return {
         "low": low, "high": low + draw(st.integers(1, 8)) / 8,
         "width": draw(st.integers(4, 48)), "depth": draw(st.integers(1, 4)),
-        "learning_rate": 10.0 ** (draw(st.integers(-14, -8)) / 4), "epochs": draw(st.integers(20, 500)),
-        "points": draw(st.integers(10, 100)), "seed": draw(st.integers(0, 999)),
+        "learning_rate": 10.0 ** (draw(st.integers(-14, -8)) / 4), "epochs": draw(st.integers(20, 2000)),
+        "points": draw(st.integers(10, 60)), "seed": draw(st.integers(0, 999)),
     }  # fmt: skip
 
 
@@ -125,7 +126,8 @@ def explore(
         found.reversed_unfit += is_reversed and not is_fit
         if is_fit and (found.strongest is None or margin > found.strongest["margin"]):
             found.strongest = {**drawn, "margin": margin, "phi": [float(low), float(high)]}
-        hypothesis.target(margin if is_fit else margin - 2.0)
+        # Towards experiments that are fit first, and among these towards a reversal.
+        hypothesis.target(margin if is_fit else -2.0 - max(0.0, math.log10(float(loss.max()) / FIT)))
 
     try:
         while found.seconds < seconds:

@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bthcheck.ambient import neutral
 from bthcheck.evidence.attacks.cases import Case, built
 from bthcheck.evidence.attacks.judging import Judged, judged
 from bthcheck.evidence.attacks.table import ATTACKS, Attack, attack_of
@@ -73,6 +74,7 @@ def read(path: Path) -> tuple[str, Attack, Case, dict[str, float]]:
     return content["claim"], attack, case, sides
 
 
+@neutral()
 def replayed(attack: Attack, case: Case) -> Judged | None:
     """Compute both sides of a case anew; None if they cannot be compared."""
     return judged(attack.measure(built(case)))
