@@ -10,7 +10,8 @@ import numpy as np
 
 import bthcheck
 from bthcheck import claim, figures
-from bthcheck.evidence.search import Comparison, Search, examples, falsify
+from bthcheck.evidence.measures import above_product, above_sigma_1, below_active_sigma_min, below_sigma_min
+from bthcheck.evidence.search import Search, examples, falsify
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.geometry import lipschitz
 from bthcheck.networks import MLP
@@ -31,36 +32,6 @@ def training_of(network, dropout=0.0):
 def search(measure, max_examples, **shape) -> Search:
     """What a search finds among generated networks with first layers of a shape."""
     return falsify(examples(**shape), measure, max_examples)
-
-
-def measured(example):
-    """λ(x), ‖g(x)‖, the singular values of W_1 and the rounding tolerance of an example."""
-    network, x = example
-    gradient = lipschitz.first_layer_gradients(network, x).norm(dim=1).numpy()
-    sigma = np.linalg.svd(lipschitz.first_weight(network).numpy(), compute_uv=False)
-    tolerance = lipschitz.rounding_tolerance(network, x).numpy()
-    return lipschitz.local_lipschitz(network, x).numpy(), gradient, sigma, tolerance
-
-
-def above_sigma_1(example):
-    value, gradient, sigma, tolerance = measured(example)
-    return Comparison(value, sigma[0] * gradient, tolerance)
-
-
-def below_sigma_min(example):
-    value, gradient, sigma, tolerance = measured(example)
-    return Comparison(sigma[-1] * gradient, value, tolerance)
-
-
-def below_active_sigma_min(example):
-    value, gradient, _, tolerance = measured(example)
-    return Comparison(lipschitz.active_sigma_min(*example).numpy() * gradient, value, tolerance)
-
-
-def above_product(example):
-    value = lipschitz.local_lipschitz(*example).numpy()
-    bound, tolerance = lipschitz.product_bound(example.network), lipschitz.product_tolerance(example.network)
-    return Comparison(value, np.full_like(value, bound), np.full_like(value, tolerance))
 
 
 def products(runs):

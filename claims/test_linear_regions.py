@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from bthcheck import claim, figures
-from bthcheck.evidence.search import Comparison, Search, assume, examples, falsify
+from bthcheck.evidence import measures
+from bthcheck.evidence.search import Example, Search, assume, examples, falsify
 from bthcheck.experiments import REGIONS
-from bthcheck.geometry import lipschitz, regions
+from bthcheck.geometry import regions
 from bthcheck.geometry.regions import Status
 from bthcheck.theory.assumption import epoch_after
 from bthcheck.training.runs import Run
@@ -78,10 +79,9 @@ def above_combination(example):
     generator = np.random.default_rng(0)
     x_train, cloud = (x.new_tensor(3 * generator.standard_normal((size, x.shape[1]))) for size in (20, 20))
     x = x.new_tensor(np.concatenate([x, cloud]))
-    bounds = regions.pattern_bounds(network, x_train, regions.activation_patterns(network, x))
-    known = bounds.status == Status.BOUNDED
-    assume(bool(known.any()))
-    return Comparison(lipschitz.local_lipschitz(network, x).numpy()[known], bounds.bound[known], bounds.tolerance[known])
+    found = measures.above_combination(Example(network, x), x_train)
+    assume(found.smaller.size > 0)
+    return found
 
 
 @claim(

@@ -10,6 +10,7 @@ import numpy as np
 
 import bthcheck
 from bthcheck import claim, figures
+from bthcheck.evidence.measures import largest_gradient
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
 from bthcheck.theory.trajectory import THEOREM_1_ETA, deviation_scores, first_singular_values
@@ -80,11 +81,8 @@ def test_largest_gradient_bounds_the_lipschitz_constant(evidence, kept):
     shares, excesses = [], []
     for name, network in {"= I": MLP(), "16 × 10": MLP((10, 16, 32, 32, 1), "trained")}.items():
         sigma, phi, slopes, largest = kept(end_of_training, network)
-        sigma = sigma[:, None]
-        # Both sides are made of the same g: what rounds are a product with W_1, its singular value and two norms.
-        tolerance = 300 * np.finfo(float).eps * sigma * largest
-        evidence.at_most(slopes, sigma * largest, tolerance, quantity=f"λ_t(x) ≤ σ₁ max‖g‖, W₁ {name}")
-        sampled = (sigma * phi.max()).ravel()
+        evidence.at_most(*largest_gradient(sigma, slopes, largest), quantity=f"λ_t(x) ≤ σ₁ max‖g‖, W₁ {name}")
+        sampled = sigma * phi.max()
         steepest = slopes.max(axis=1)
         shares.append(float(np.mean(steepest > sampled)))
         excesses.append(float(np.max(steepest / sampled)) - 1)

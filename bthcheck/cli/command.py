@@ -16,6 +16,7 @@ VERBS = {
     "cache": "Say what the folder of finished runs holds, and prune it.",
     "compare": "Compare two reports, or a report with the record.",
     "data": "Fetch the full image data sets, or pack pictures.",
+    "falsify": "Replay a counterexample; show how tight inequalities are.",
     "list": "List the claims with their verdicts.",
     "replay": "Train again what a report says it trained, and compare.",
     "show": "Show a claim: statement, source, scope, test and verdicts.",

@@ -13,7 +13,7 @@ import pytest
 
 from bthcheck.choices import available_threads
 from bthcheck.files import sweep
-from bthcheck.harness import cluster, paper
+from bthcheck.harness import cluster, falsify, paper
 from bthcheck.harness.coverage import asked_for, covers
 from bthcheck.harness.monitor import ProgressMonitor
 from bthcheck.harness.options import option
@@ -165,7 +165,7 @@ class Controller(Worker):
         if not self.reports:
             return
         self.missing = self._missing(session)
-        if self.settings.update:
+        if self.settings.update and self.settings.falsify is None:
             with self._or_say("what was found is not on record"):
                 self.updated = write_baseline(
                     self.settings.baseline,
@@ -174,6 +174,8 @@ class Controller(Worker):
                     start=self.settings.record,
                     gone=self._gone(),
                 )
+        for event in self.settings.channel.events():
+            self.unwritten += event.get("unwritten", [])
         ended = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         self.state = state_of(self.results.rows(), ended)
         with self._or_say("there is no new report"):
@@ -189,7 +191,7 @@ class Controller(Worker):
     @property
     def reports(self) -> bool:
         """Whether there is something to report of this session."""
-        return self.runs and bool(self.results.claims) and not self.refusal
+        return self.runs and bool(self.results.claims or self.settings.channel.events("explored")) and not self.refusal
 
     def _records(self) -> dict[str, Any]:
         """Return the claims with what they are about, as far as it is known without the report."""
@@ -208,7 +210,7 @@ class Controller(Worker):
         whole = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if not whole or session.shouldstop or session.shouldfail:
             return []
-        if self.settings.placebo or self.settings.channel.events("deselected"):
+        if self.settings.placebo or self.settings.falsify is not None or self.settings.channel.events("deselected"):
             return []
         asked = asked_for(self.config)
         ran = {row["claim"]["id"] for row in self.results.rows() if row["status"] != "skipped"}
@@ -230,7 +232,7 @@ class Controller(Worker):
 
     def _differences(self) -> Any:
         """Return what differs from the record, for the report; None where nothing is compared."""
-        if self.settings.placebo:
+        if self.settings.placebo or self.settings.falsify is not None:
             return None
         from bthcheck.harness.against import against_record
 
@@ -257,7 +259,7 @@ class Controller(Worker):
             runs=usage(self.settings.channel).to_dict(),
             profile=self.settings.profile,
             placebo=self.settings.placebo,
-            baseline={id: claim["verdict"] for id, claim in self.baseline["claims"].items()},
+            baseline={} if self.settings.falsify else {id: one["verdict"] for id, one in self.baseline["claims"].items()},
             seconds=time.time() - self.started,
             root=self.config.rootpath,
             trained_on=cluster.sentences(self.settings.channel),
@@ -266,10 +268,20 @@ class Controller(Worker):
             differences=differences,
             record=_relative(paper.replayed[1] if paper.replayed else self.settings.record),
             state=state,
+            falsification=self.falsification,
         )
 
+    @property
+    def falsification(self) -> dict[str, Any] | None:
+        """What a session of attacks has found so far; None for one that tests claims."""
+        if self.settings.falsify is None:
+            return None
+        events = self.settings.channel.events()
+        planned = max([event["attacks"] for event in events if event["event"] == "plan"], default=0)
+        return falsify.gathered(events, planned)
+
     def _rows(self) -> list[dict[str, Any]]:
-        claims = self.baseline["claims"]
+        claims = {} if self.settings.falsify is not None else self.baseline["claims"]
         return [{**row, "on_record": claims.get(row["claim"]["id"], {}).get("verdict")} for row in self.results.rows()]
 
     def _write_markdown(self, path: Path) -> None:
@@ -292,6 +304,10 @@ class Controller(Worker):
             terminalreporter.write_line(shown(line, encoding), **markup)
 
         rows, placebo = self._rows(), self.settings.placebo
+        found = self.falsification
+        if found is not None:
+            self._say_attacks(terminalreporter, say, found)
+            return
         terminalreporter.section("verdicts" + (" on a placebo" if placebo else ""))
         verbose = self.config.get_verbosity() > 0
         width = terminalreporter._tw.fullwidth
@@ -308,6 +324,18 @@ class Controller(Worker):
                 say(f"claim {id} is on record, and did not run", red=True)
         for sentence in self.updated.sentences() if self.updated else []:
             say(sentence)
+        for sentence in self.unwritten:
+            say(sentence, red=True)
+        if self.report is not None:
+            say(f"report: {_relative(self.report)}")
+
+    def _say_attacks(self, terminalreporter: Any, say: Any, found: dict[str, Any]) -> None:
+        from bthcheck.report import falsification
+
+        terminalreporter.section("attacks on exact claims")
+        for line, color in falsification.lines(found):
+            say(line, **{color: True} if color else {})
+        say(f"attacks: {falsification.summary(found)}")
         for sentence in self.unwritten:
             say(sentence, red=True)
         if self.report is not None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from bthcheck.harness.session import Channel
+from bthcheck.progress import attacks
 from bthcheck.progress.display import Display
 from bthcheck.progress.estimate import estimate
 from bthcheck.progress.wording import line
@@ -70,4 +71,5 @@ class ProgressMonitor:
             display.say(sentence)
         starts = {event["experiment"]: event for event in events if event["event"] == "start"}
         names = dict(zip(starts, told_apart(list(starts.values())), strict=True))
-        display.show(line(estimate(events, self._clock()), names, display.width, display.encoding))
+        now, shape = self._clock(), (display.width, display.encoding)
+        display.show(attacks.line(events, now, *shape) or line(estimate(events, now), names, *shape))

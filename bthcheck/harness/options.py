@@ -61,6 +61,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "put what this session found on record in reports/baseline.json",
     },
+    "falsify": {
+        "default": None,
+        "metavar": "MINUTES",
+        "help": "attack exact claims with generated cases for so long, all workers together, instead of testing claims",
+    },
 }
 """Name, without hyphens in front → what pytest is told of it."""
 

@@ -8,6 +8,7 @@ import pytest
 from bthcheck.checks import readable_folder, seeds, writable_folder
 from bthcheck.choices import ROOT_VARIABLE, available_threads, check_device
 from bthcheck.harness import paper
+from bthcheck.harness.falsify import minutes_of
 from bthcheck.harness.folders import session_folder
 from bthcheck.harness.options import ALL_FAMILIES, option
 from bthcheck.harness.paper import PLUGIN, RECORD, on_record
@@ -32,6 +33,7 @@ class Settings:
     markdown : file that the verdicts are written to as Markdown, or None; a matter of the process that reports
     family : the one whose claims are tested, or None for all
     dask : the Dask cluster that trains, see `bthcheck.training.clusters`; None for this process
+    falsify : minutes for which exact claims are attacked in the place of a test of any, all workers together; None to test them
     """
 
     profile: str
@@ -49,6 +51,7 @@ class Settings:
     markdown: Path | None = None
     family: str | None = None
     dask: str | None = None
+    falsify: float | None = None
 
     def check_folders(self) -> None:
         """Create the folders that claims write to; raise ``ValueError`` with one sentence on one that cannot be used.
@@ -67,6 +70,7 @@ def settings_of(config: pytest.Config) -> Settings:
     chosen = None if option(config, "seeds") is None else seeds("--seeds", option(config, "seeds"))
     shared = getattr(config, "workerinput", {}).get("bthcheck")
     dask = option(config, "dask")
+    falsify = minutes_of(config)
     if shared is None:
         check_device(option(config, "device"), here=dask is None)
         if dask is not None:
@@ -95,6 +99,7 @@ def settings_of(config: pytest.Config) -> Settings:
         markdown=_markdown_file(config) if shared is None else None,
         family=None if option(config, "family") == ALL_FAMILIES else option(config, "family"),
         dask=dask,
+        falsify=falsify,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bthcheck.evidence.findings import plain
+from bthcheck.harness import falsify
 from bthcheck.harness.results import ATTRIBUTE, properties
 from bthcheck.harness.settings import Settings
 from bthcheck.harness.source import source_of
@@ -38,6 +39,11 @@ class Worker:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         claims = {item: claim for item in items if (claim := claim_of(item)) is not None}
         self._refuse(refusal({item.nodeid: claim for item, claim in claims.items()}))
+        if self.settings.falsify is not None:
+            items[:], others = falsify.attacked(items)
+            if others:
+                self.config.hook.pytest_deselected(items=others)
+            claims = {item: claim for item in items if (claim := claim_of(item)) is not None}
         for item, claim in claims.items():
             item.extra_keyword_matches.add(claim.id)  # so that -k T2 chooses by the ids that reports name claims by
         self._choose_family(items, claims)
@@ -74,7 +80,11 @@ class Worker:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         claims = {item.nodeid: asdict(claim) for item in session.items if (claim := claim_of(item)) is not None}
-        weights = {item.nodeid: weight(getattr(item, "fixturenames", ())) for item in session.items if item.nodeid in claims}
+        weights = {
+            item.nodeid: weight(getattr(item, "fixturenames", ()))
+            for item in session.items
+            if item.nodeid in claims or falsify.is_attack(item)
+        }
         self.settings.channel.log("collected", claims=claims, weights=weights)
         if claims:
             gc.freeze()  # what was imported is here to stay: no collection need go through its million objects again
@@ -82,7 +92,10 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         self.runs = not self.config.option.collectonly and not self.config.getoption("setuponly", False)
-        if self.runs and any(claim_of(item) is not None for item in session.items):
+        if self.settings.falsify is not None:
+            count = sum(map(falsify.is_attack, session.items))
+            self.settings.channel.log("plan", attacks=count, share=60 * self.settings.falsify / max(1, count))
+        if self.runs and any(claim_of(item) is not None or falsify.is_attack(item) for item in session.items):
             try:
                 self.prepare()
             except ValueError as error:
@@ -107,7 +120,7 @@ class Worker:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         claim = claim_of(item)
-        if claim is None:
+        if claim is None or falsify.is_attack(item):
             return (yield)
         with self.config.stash[TRAINED].during() as trained:
             try:

@@ -12,6 +12,7 @@ import jinja2
 
 from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
+from bthcheck.report import falsification as attacks
 from bthcheck.report.comparison import FALSE_ALARM
 from bthcheck.report.differences import Differences
 from bthcheck.report.ending import FINISHED, sentence
@@ -43,6 +44,7 @@ def write(
     differences: Differences | None = None,
     record: str = "",
     state: str = FINISHED,
+    falsification: dict[str, Any] | None = None,
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
 
@@ -61,6 +63,7 @@ def write(
     differences : what differs from what is on record; None where nothing is compared
     record : where that is
     state : how the session ended, one of `bthcheck.report.ending.STATES`
+    falsification : what a session of attacks found; None for one that tests claims
 
     Raises
     ------
@@ -80,6 +83,7 @@ def write(
         "environments": environments or {},
         "experiments": experiments,
         "claims": [{**row, "on_record": baseline.get(row["claim"]["id"])} for row in claims],
+        **({} if falsification is None else {"falsification": falsification}),
     }
     records = plain(records)
     page, text = (
@@ -96,7 +100,7 @@ def render(records: dict[str, Any], folder: Path, *, differences: Differences | 
     """Return the report as HTML; figures are read from `folder` and become part of it."""
     ending = sentence(records.get("state", FINISHED), records["claims"])
     beside = {"ending": ending, "found": differences, "record": record, "false_alarm": FALSE_ALARM}
-    return fill("template.html", {"state": FINISHED, **records, **beside}, folder)
+    return fill("template.html", {"state": FINISHED, "falsification": None, **records, **beside}, folder)
 
 
 def fill(template: str, values: dict[str, Any], folder: Path) -> str:
@@ -112,6 +116,7 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
     environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
     environment.filters.update(in_family=lambda rows, name: [row for row in rows if family(row) == name])
     environment.filters.update(numbers=numbers, json=lambda value: written(plain(value)))
+    environment.globals.update(attacks=attacks)
     environment.globals.update(figure=lambda path: _data_uri(folder / path), most_rows=MOST_ROWS)
     return environment.get_template(template).render(values)
 

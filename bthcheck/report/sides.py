@@ -67,6 +67,8 @@ def read_side(path: Path) -> Side:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
         raise ValueError(f"{path} must be a {RECORDS} or a baseline, but it is no JSON: {error}") from error
+    if isinstance(whole, dict) and whole.get("falsification") is not None:
+        raise ValueError(f"{path} is of attacks on claims, which have no numbers to compare; see bthcheck falsify --help")
     if isinstance(whole, dict) and isinstance(whole.get("claims"), list):
         return _of_session(path, whole)
     if not isinstance(whole, dict):

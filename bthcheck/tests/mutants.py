@@ -1,9 +1,11 @@
+# Long because every way to break an estimator stands beside the others: what is missing is then seen.
 """What could be wrong with the estimators, and the tests that have to notice it; see mutation.py for how."""
 
 from bthcheck.tests.mutants_beyond import MUTANTS_BEYOND_THE_PAPER
 from bthcheck.tests.mutants_changes import MUTANTS_OF_CHANGES
 from bthcheck.tests.mutants_comparing import MUTANTS_OF_COMPARING
 from bthcheck.tests.mutants_dispatch import MUTANTS_OF_DISPATCH
+from bthcheck.tests.mutants_falsify import MUTANTS_OF_ATTACKS
 from bthcheck.tests.mutants_faults import MUTANTS_OF_FAULTS
 from bthcheck.tests.mutants_kept import MUTANTS_OF_WHAT_IS_KEPT
 from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
@@ -365,5 +367,6 @@ MUTANTS = [
     *MUTANTS_OF_SCALE,
     *MUTANTS_OF_DISPATCH,
     *MUTANTS_BEYOND_THE_PAPER,
+    *MUTANTS_OF_ATTACKS,
     *MUTANTS_OF_WHAT_IS_KEPT,
 ]  # fmt: skip

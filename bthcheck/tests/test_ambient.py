@@ -17,6 +17,8 @@ import bthcheck
 from bthcheck import figures
 from bthcheck.ambient import neutral, settings
 from bthcheck.evidence import dispersion, distinguishable, fitted, inequality, non_inferiority, sign_errors, trend
+from bthcheck.evidence.attacks import store
+from bthcheck.evidence.attacks.table import ATTACKS
 from bthcheck.evidence.search import Comparison, examples, falsify
 from bthcheck.experiments import CORRUPTED_CIFAR_SMALL, DROPOUT, REGIONS, SINUSOIDS, Experiment, Training
 from bthcheck.geometry import covering, jacobians, lipschitz, regions
@@ -171,9 +173,21 @@ def findings():
     return [found, search.smaller, covering.cover_box((1.0, 2.0), 0.1), covering.cover_points(table.values, 0.5)]
 
 
+def attacked():
+    """Both sides of cases of every kind."""
+    layers = [{"weight": [[1.0, 0.1], [0.3, 2.0], [1.0, 1.0]], "bias": [0.0, 1.0, 0.5]},
+              {"weight": [[1.0, -1.0, 2.0]], "bias": [0.5]}]  # fmt: skip
+    network = {"layers": layers, "output": "sigmoid", "x": [[1.0, 2.0], [0.1, 0.7]]}
+    history = {**network, "kind": "history", "y": [1.0, 0.0], "visits": [0, 1, 1], "rates": [0.1, 0.2, 0.1]}
+    cases = {"X1": {**network, "kind": "network", "kept": [[1, 0, 1], [0, 1, 1]]}, "X5": history, "X6": history, "X4": history,
+             "X2-repair": {**network, "kind": "network"}, "X8": {**network, "kind": "network"},
+             "E10": {"kind": "path", "points": [[0.1], [3.0], [0.2]]}}  # fmt: skip
+    return [repr(store.replayed(ATTACKS[id], case)) for id, case in cases.items()]
+
+
 BATTERY = {
     "networks": networks, "points": points, "weights": weights, "constants": constants, "planes": planes, "theorems": theorems,
-    "findings": findings, "own": own,
+    "findings": findings, "own": own, "attacked": attacked,
     **{f"run, {engine}": lambda engine=engine: trained(engine) for engine in ("fused", "reference", "stacked")},
     **{f"trace, {engine}": lambda engine=engine: traced(engine) for engine in ("fused", "reference")},
 }  # fmt: skip
@@ -239,7 +253,8 @@ FLOORS = (
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
     "training.fingerprints", "training.remote", "training.trial", "training.views",
     "evidence.trends", "evidence.inequalities", "evidence.conditions", "evidence.probabilities", "evidence.agreement",
-    "evidence.beginning", "evidence.exchange", "evidence.noninferiority", "evidence.ranking", "evidence.shifts",
+    "evidence.beginning", "evidence.exchange", "evidence.measures", "evidence.noninferiority", "evidence.ranking",
+    "evidence.shifts",
 )  # fmt: skip
 COMPUTE_NOTHING = {
     "check_level", "unsupported", "shape", "values_of", "counterexample", "points_of",
