@@ -89,16 +89,19 @@ def above_combination(example: Example, x_train: "Tensor") -> Comparison:
 def above_sigma_1_of_any(example: Example) -> Comparison:
     """Lemma 1 for any activation and normalisation: λ ≤ σ₁‖g‖.
 
-    Both sides are made of the same g, so that what rounds are a product with W_1, its singular value and two norms.
+    Both sides are made of the same g, so that what rounds are a product with W_1, its singular value and two norms. Where an
+    activation is saturated, squares of g can underflow, and with them a norm that is not 0.
     """
     from bthcheck.geometry import lipschitz
 
     network, x = example
     weight = lipschitz.first_weight(network)
-    gradient = lipschitz.first_layer_gradients(network, x).norm(dim=1).numpy()
+    gradient = lipschitz.first_layer_gradients(network, x).numpy()
     sigma = np.linalg.svd(weight.numpy(), compute_uv=False)[0]
-    rounding = 2 * lipschitz.gamma([weight]) * np.linalg.norm(weight.numpy()) * gradient
-    return Comparison(lipschitz.local_lipschitz(network, x).numpy(), sigma * gradient, rounding)
+    underflow = 2 * np.sqrt(gradient.shape[1] * np.finfo(float).tiny)
+    size = np.linalg.norm(gradient, axis=1)
+    rounding = np.linalg.norm(weight.numpy()) * (2 * lipschitz.gamma([weight]) * size + underflow)
+    return Comparison(lipschitz.local_lipschitz(network, x).numpy(), sigma * size, rounding)
 
 
 @neutral()

@@ -66,6 +66,11 @@ MUTANTS_BEYOND_THE_PAPER = [
         (f"{NETWORKS}::test_generated_networks_are_what_was_asked_for[none]",),
     ),
     Mutant(
+        "Lemma 1 of any activation", "squares that underflow", "evidence/measures.py",
+        "underflow = 2 * np.sqrt(gradient.shape[1] * np.finfo(float).tiny)", "underflow = 0.0",
+        (f"{NETWORKS}::test_a_norm_that_underflows_is_no_counterexample",),
+    ),
+    Mutant(
         "visits", "before the step", "training/fused/loops.py",
         "            logit[row, number] = s\n", "            logit[row, number] = forward(p, c, x, start)\n",
         (f"{VISITS}::test_engines_see_the_same_at_every_visit[labels]",),

@@ -9,10 +9,12 @@ from torch import nn
 
 import bthcheck
 from bthcheck.evidence.generated import modules
+from bthcheck.evidence.measures import above_sigma_1_of_any
+from bthcheck.evidence.search import Example
 from bthcheck.experiments import extensions
 from bthcheck.experiments.extensions import ActivatedMLP
 from bthcheck.networks import MLP
-from bthcheck.training.runs import Run
+from bthcheck.training.runs import Run, load_parameters
 
 FUNCTIONS = {
     "relu": lambda z: np.maximum(z, 0),
@@ -107,3 +109,14 @@ def test_engines_agree_on_other_activations(activation):
         "parameters",
     ):
         np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_a_norm_that_underflows_is_no_counterexample():
+    """With g of two numbers of 1e-200 ‖g‖ is 0 in float64, and λ, which has one, is 2e-200."""
+    network = ActivatedMLP((1, 2, 1), "tanh").build().double()
+    load_parameters(network, np.array([1.0, 1.0, 0.0, 0.0, 1e-200, 1e-200, 0.0]))
+    found = above_sigma_1_of_any(Example(network, torch.zeros(2, 1, dtype=torch.float64)))
+    assert (found.larger == 0).all()
+    assert (found.smaller > 0).all()
+    assert (found.smaller - found.larger <= found.tolerance).all()
+    assert (found.tolerance < 1e-150).all()

@@ -2,13 +2,11 @@
 
 from functools import partial
 
-import numpy as np
-
 from bthcheck import claim, figures
 from bthcheck.evidence.generated import modules
-from bthcheck.evidence.search import Comparison, Search, falsify
+from bthcheck.evidence.measures import above_sigma_1_of_any
+from bthcheck.evidence.search import Search, falsify
 from bthcheck.experiments.extensions import SMOOTH
-from bthcheck.geometry import lipschitz
 
 FREQUENCY = "frequency"
 NEAR_CONVERGENCE = slice(-100, None)
@@ -17,17 +15,7 @@ FIT = 0.0125  # a tenth of the loss of answering 0, as for T3
 
 def search(kind, normalisation, max_examples) -> Search:
     """What a search finds among generated networks with an activation, and a normalisation behind their first layer."""
-    return falsify(modules(activation=kind, normalisation=normalisation), above_sigma_1, max_examples)
-
-
-def above_sigma_1(example):
-    """λ and σ₁‖g‖; both are made of the same g, so that what rounds are a product with W₁, its singular value and two norms."""
-    network, x = example
-    weight = lipschitz.first_weight(network)
-    gradient = lipschitz.first_layer_gradients(network, x).norm(dim=1).numpy()
-    sigma = np.linalg.svd(weight.numpy(), compute_uv=False)[0]
-    rounding = 2 * lipschitz.gamma([weight]) * np.linalg.norm(weight.numpy()) * gradient
-    return Comparison(lipschitz.local_lipschitz(network, x).numpy(), sigma * gradient, rounding)
+    return falsify(modules(activation=kind, normalisation=normalisation), above_sigma_1_of_any, max_examples)
 
 
 @claim(

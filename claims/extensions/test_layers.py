@@ -6,10 +6,10 @@ import numpy as np
 
 import bthcheck
 from bthcheck import claim, figures
-from bthcheck.evidence.search import Comparison, Search, examples, falsify
+from bthcheck.evidence.measures import below_every_layer
+from bthcheck.evidence.search import Search, examples, falsify
 from bthcheck.experiments import SINUSOIDS
-from bthcheck.geometry import lipschitz
-from bthcheck.geometry.preactivations import layer_bounds, layer_gradients
+from bthcheck.geometry.preactivations import layer_gradients
 from bthcheck.networks import MLP
 from bthcheck.training.runs import Run
 
@@ -20,15 +20,6 @@ TRAINED = MLP((10, 16, 32, 32, 1), "trained")
 def search(measure, max_examples) -> Search:
     """What a search finds among generated networks."""
     return falsify(examples(), measure, max_examples)
-
-
-def below_every_layer(example):
-    """λ, and φ_l Π‖W_k‖ of every layer; both are chains of the same matrices."""
-    value = lipschitz.local_lipschitz(*example).numpy()[:, None]
-    bounds = layer_bounds(*example).numpy()
-    return Comparison(
-        np.broadcast_to(value, bounds.shape), bounds, np.full_like(bounds, lipschitz.product_tolerance(example.network))
-    )
 
 
 def first_layer_moves():

@@ -121,7 +121,8 @@ def test_the_session_on_record_had_nothing_to_be_compared_with(sessions):
 
 def test_a_report_says_what_was_asked_for(sessions):
     assert sessions["new"].records["settings"] == {
-        "profile": "laptop", "seeds": None, "engine": "fused", "device": "auto", "check": "numbers", "data_file": None,
+        "profile": "laptop", "seeds": None, "engine": "fused", "device": "auto", "family": None, "check": "numbers",
+        "data_file": None,
         "flags": [],
     }  # fmt: skip
     assert sessions["record"].records["settings"]["flags"] == ["update-baseline"]

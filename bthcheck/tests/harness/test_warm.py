@@ -48,10 +48,11 @@ def test_images(train, evidence):
 """
 
 SAYING = f"""{CONFTEST}
-import os, sys
+import sys
 
 def pytest_sessionfinish(session):
-    with open(f"loaded-{{os.environ.get('PYTEST_XDIST_WORKER', 'main')}}", "w") as file:
+    worker = getattr(session.config, "workerinput", {{}}).get("workerid", "main")
+    with open(f"loaded-{{worker}}", "w") as file:
         print(*sorted({{"torch", "numba", "hypothesis"}} & set(sys.modules)), file=file)
 """
 
