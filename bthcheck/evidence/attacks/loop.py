@@ -86,6 +86,8 @@ def attack(
     """
     found = Outcome(id) if outcome is None else outcome
     found.expected = one.expected
+    import torch  # noqa: F401  its seconds are not the attack's
+
     trial = _Trial(one, found, seconds, tell, clock)
     try:
         for case in known:

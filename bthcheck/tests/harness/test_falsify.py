@@ -100,7 +100,7 @@ def test_a_wrong_option_is_a_sentence_before_anything_runs(claims):
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_session_of_attacks(claims, workers):
     began = time.monotonic()
-    outcome = claims(CLAIMS, "--bth-falsify", "0.1", "-n", workers, "--cache-dir", "kept")
+    outcome = claims(CLAIMS, "--bth-falsify", "0.5", "-n", workers, "--cache-dir", "kept")
     assert outcome.code == 0, outcome.text
     assert "attacks on exact claims" in outcome.text
     assert "X2-counterexample falls, as it is to: σ_min‖g‖ ≤ λ where n_1 > n is violated, 1 > 0, after" in outcome.text
@@ -130,7 +130,7 @@ def test_a_session_of_attacks(claims, workers):
     assert (outcome.folder / "kept" / "falsify" / "X2-counterexample" / "examples").is_dir()
     assert not (outcome.folder / "reports" / "baseline.json").exists()
     if workers == "0":
-        again = claims(CLAIMS, "--falsify", "0.02", "--cache-dir", "kept", "-k", "X2-counterexample")
+        again = claims(CLAIMS, "--falsify", "0.2", "--cache-dir", "kept", "-k", "X2-counterexample")
         assert again.code == 0, again.text
         assert "after 1 example in " in again.text  # what was found is tried first
         assert {entry["claim"] for entry in again.records["falsification"]["claims"]} == {"X2-counterexample"}
