@@ -5,6 +5,7 @@ from bthcheck.tests.mutation import Mutant
 LAYERS = "geometry/test_preactivations.py"
 TOPOLOGY = "theory/test_topology.py"
 NETWORKS = "test_extensions.py"
+PHASES = "evidence/test_phases.py"
 VISITS = "training/test_visits.py"
 MISLABELLED = "theory/test_mislabelled.py"
 FAMILIES = "harness/test_families.py"
@@ -69,6 +70,19 @@ MUTANTS_BEYOND_THE_PAPER = [
         "Lemma 1 of any activation", "squares that underflow", "evidence/measures.py",
         "underflow = 2 * np.sqrt(gradient.shape[1] * np.finfo(float).tiny)", "underflow = 0.0",
         (f"{NETWORKS}::test_a_norm_that_underflows_is_no_counterexample",),
+    ),
+    Mutant(
+        "phase diagram", "both runs of a seed", "evidence/phases.py", '(cells.loss < fit).all("frequency")',
+        '(cells.loss < fit).any("frequency")', (f"{PHASES}::test_states_are_the_sides_of_0_that_intervals_lie_on",),
+    ),
+    Mutant(
+        "phase diagram", "window of a cell", "evidence/phases.py", "values[end - max(1, end // 10) : end]", "values[:end]",
+        (f"{PHASES}::test_a_cell_is_what_its_runs_are_after_so_many_epochs",),
+    ),
+    Mutant(
+        "phase diagram", "interval of a cell", "evidence/phases.py", "scipy.stats.beta.ppf(tail, up, down + 1)",
+        "scipy.stats.beta.ppf(tail, up + 1, down + 1)",
+        (f"{PHASES}::test_states_are_the_sides_of_0_that_intervals_lie_on",),
     ),
     Mutant(
         "visits", "before the step", "training/fused/loops.py",
