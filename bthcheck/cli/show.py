@@ -22,8 +22,8 @@ Example:
   bthcheck show T2
 """
 TESTED = {
-    "trend": "a trend over ordered levels within seeds, one-sided at the level that all statistical claims share",
-    "probabilistic": "a probability that the theorem bounds, one-sided at the level that all statistical claims share",
+    "trend": "a trend over ordered levels within seeds, one-sided at the level that its family of claims shares",
+    "probabilistic": "a probability that the theorem bounds, one-sided at the level that its family of claims shares",
     "exact": "an inequality that a single violation beyond rounding refutes",
 }
 """Kind of a claim → how such claims are tested."""
