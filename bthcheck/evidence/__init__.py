@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bthcheck.evidence.trends import *  # noqa: F403
 
 _NAMES = {
-    "conditions": ("fitted",),
+    "conditions": ("fitted", "passed"),
     "families": ("FAMILY_ERROR", "FAMILY_SIZE", "LEVEL", "level_of"),
     "findings": ("CONDITION", "CONFIDENCE", "WORST_FIRST", "Finding", "Verdict", "overall", "plain"),
     "inequalities": ("counterexample", "equality", "inequality"),

@@ -18,10 +18,28 @@ def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int =
     """
     final = loss.isel(epoch=slice(-epochs, None)).max("epoch", skipna=False)
     when = "after the last epoch" if epochs == 1 else f"in each of the last {epochs} epochs"
-    fit = (final < threshold).values  # NaN is not
-    worst = final.fillna(np.inf).argmax(...)
-    largest = final.isel(worst)
-    where = ", ".join(f"{dim} {largest[dim].item()}" for dim in final.dims)
+    return _all_below(final, threshold, quantity, when)
+
+
+@neutral()
+def passed(loss: xr.DataArray, threshold: float, *, quantity: str) -> Finding:
+    """State the condition that every run has a training loss below `threshold` in some epoch, wherever it ends.
+
+    What runs are compared at a matched loss rests on, as by `bthcheck.theory.trajectory.after_first_below`.
+
+    Parameters
+    ----------
+    loss : (level, "seed", "epoch")
+    """
+    return _all_below(loss.min("epoch", skipna=False), threshold, quantity, "in some epoch")
+
+
+def _all_below(loss: xr.DataArray, threshold: float, quantity: str, when: str) -> Finding:
+    """State that the loss of every run is below the threshold."""
+    fit = (loss < threshold).values  # NaN is not
+    worst = loss.fillna(np.inf).argmax(...)
+    largest = loss.isel(worst)
+    where = ", ".join(f"{dim} {largest[dim].item()}" for dim in loss.dims)
     return Finding(
         quantity=quantity,
         test=CONDITION,
@@ -32,6 +50,6 @@ def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int =
         ),
         statistic=("largest loss", float(largest)),
         cases=int(fit.size),
-        table=table_of(final, *(dim for dim in final.dims if dim != "seed")) if final.ndim == 2 else None,
+        table=table_of(loss, *(dim for dim in loss.dims if dim != "seed")) if loss.ndim == 2 else None,
         expectation=f"below {threshold:.9g} {when}",
     )

@@ -13,6 +13,7 @@ from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.experiments.paper import SINUSOIDS
 from bthcheck.networks import MLP
+from bthcheck.tasks import SinusoidSign
 
 if TYPE_CHECKING:
     from bthcheck.networks import Network
@@ -78,20 +79,20 @@ class ActivatedMLP:
 
 _BATCHES = SINUSOIDS.replace(name="sinusoids in batches", batch_size=32, learning_rate=0.032, seeds=range(5))
 
-MOMENTUM = _BATCHES.replace(name="sinusoids with momentum", momentum=0.9, learning_rate=0.0032)
+MOMENTUM = _BATCHES.replace(name="sinusoids with momentum", momentum=0.9, learning_rate=0.0032, epochs=2600)
 """The sinusoids in minibatches under heavy-ball momentum 0.9, at a tenth of the rate: the same step where gradients agree."""
 
-ADAM = _BATCHES.replace(name="sinusoids with Adam", optimizer="adam", learning_rate=0.001)
+ADAM = _BATCHES.replace(name="sinusoids with Adam", optimizer="adam", learning_rate=0.001, epochs=1000)
 """The sinusoids in minibatches under Adam, at its default rate."""
 
 SMOOTH = {
-    kind: _BATCHES.replace(name=f"sinusoids with {kind}", network=ActivatedMLP(activation=kind))
+    kind: _BATCHES.replace(name=f"sinusoids with {kind}", network=ActivatedMLP(activation=kind), levels=(0.25, 0.5, 0.75))
     for kind in ("gelu", "leaky_relu", "tanh")
 }
-"""Activation → the sinusoids in minibatches with it in the place of ReLU, and a trained first layer."""
+"""Activation → the sinusoids in minibatches with it in the place of ReLU, and a trained first layer; f = 1 is fit by none."""
 
 LEARNING_RATES = SINUSOIDS.replace(
-    name="learning rates", task=SINUSOIDS.at(0.5).task, vary="learning_rate", levels=(0.0005, 0.001, 0.002, 0.004), epochs=4000
+    name="learning rates", task=SINUSOIDS.at(0.5).task, vary="learning_rate", levels=(0.0005, 0.001, 0.002, 0.004), epochs=2400
 )
 """One frequency, 0.5, at four learning rates."""
 
@@ -103,3 +104,20 @@ WIDTHS = SINUSOIDS.replace(
     network={str(width): MLP((10, 10, width, width, 1)) for width in (4, 8, 16, 32, 64, 128)},
 )
 """One frequency, 0.5, learned by networks of two hidden layers, from too narrow to fit 100 points to far wider than needed."""
+
+SHAPES = {f"{width}-{depth}": {"width": width, "depth": depth} for width in (16, 32, 64) for depth in (1, 2, 3)}
+"""Level of `RIVALS` → width and number of the hidden layers behind its first."""
+
+RIVALS = SINUSOIDS.replace(
+    name="rivals",
+    task=SinusoidSign(frequency=0.5),
+    vary="network",
+    levels=tuple(SHAPES),
+    network={name: MLP((10, 10, *[shape["width"]] * shape["depth"], 1), output="sigmoid") for name, shape in SHAPES.items()},
+    epochs=2000,
+    seeds=range(12),
+)
+"""One chessboard, of side 1, told apart by nine shapes of networks, each at every one of `RIVAL_RATES`."""
+
+RIVAL_RATES = (0.005, 0.01, 0.02)
+"""Learning rates at which every network of `RIVALS` is trained."""

@@ -1,7 +1,7 @@
 """A claim of the paper, and what a test says of it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from bthcheck.checks import one_of
 from bthcheck.choices import FAMILIES
-from bthcheck.evidence import conditions, inequalities, probabilities, trends
+from bthcheck.evidence import conditions, inequalities, noninferiority, probabilities, ranking, trends
 from bthcheck.evidence.families import level_of
 from bthcheck.evidence.findings import CONDITION, WORST_FIRST, Finding, Verdict, overall
 from bthcheck.report.numbers import cell
@@ -151,6 +151,25 @@ class Evidence:
         window = "after the last epoch" if epochs == 1 else f"in the last {epochs} epochs"
         quantity = f"training loss {window}" + (f", {of}" if of else "")
         return self._present(conditions.fitted(loss, threshold, quantity=quantity, epochs=epochs))
+
+    def passed(self, loss: xr.DataArray, threshold: float, *, of: str = "") -> Finding:
+        """Present the condition that every run passes a loss in some epoch; see `bthcheck.evidence.passed`."""
+        quantity = "smallest training loss of all epochs" + (f", {of}" if of else "")
+        return self._present(conditions.passed(loss, threshold, quantity=quantity))
+
+    def distinguishable(self, gap: xr.DataArray, **options: Any) -> Finding:
+        """Present the condition that gaps of models differ by more than noise; see `bthcheck.evidence.distinguishable`."""
+        return self._present(noninferiority.distinguishable(gap, **self._level, **options))
+
+    def no_worse(self, measure: xr.DataArray, rivals: Mapping[str, xr.DataArray], gap: xr.DataArray, **options: Any) -> Finding:
+        """Present tests that a measure ranks models no worse than rivals; see `bthcheck.evidence.non_inferiorities`.
+
+        A placebo has the measure in a random order within seeds. Returns the worst of the findings.
+        """
+        if self.placebo is not None:
+            measure = ranking.shuffled(measure, self.placebo)
+        found = noninferiority.non_inferiorities(measure, rivals, gap, **self._level, **options)
+        return min((self._present(one, "trend") for one in found), key=lambda one: WORST_FIRST.index(one.verdict))
 
     def rarely(self, violations: int, cases: int, limit: float, *, quantity: str) -> Finding:
         """Present a test that violations are no more likely than `limit`; see `bthcheck.evidence.rate`."""

@@ -5,14 +5,22 @@ distance, has the spectral norm 1, and passes paths on as they are; its bias b_1
 computed in float64.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.geometry.float64 import float64_copy, in_float64
-from bthcheck.networks import Network
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from bthcheck.networks import Network
+else:
+    torch = faces.Later("torch")
 
 
 @neutral()
@@ -34,7 +42,6 @@ def log_spectral_norms(network: Network) -> float:
 
 
 @neutral()
-@torch.no_grad()
 def path_norm(network: Network) -> float:
     """Σ over all paths from an input or a bias to the output of the product of the squares of its weights.
 
@@ -49,15 +56,15 @@ def path_norm(network: Network) -> float:
         If a weight is not finite.
     """
     squared = float64_copy(network)
-    for parameter in squared.parameters():
-        parameter.square_()
-    weight, bias = squared.layers()[0]
-    ones = torch.ones(1, len(bias) if weight is None else weight.shape[1], dtype=torch.float64)
-    return float(squared.logit(squared.first(ones)))
+    with torch.no_grad():
+        for parameter in squared.parameters():
+            parameter.square_()
+        weight, bias = squared.layers()[0]
+        ones = torch.ones(1, len(bias) if weight is None else weight.shape[1], dtype=torch.float64)
+        return float(squared.logit(squared.first(ones)))
 
 
 @neutral()
-@torch.no_grad()
 def distance(network: nn.Module, initial: nn.Module) -> float:
     """‖w − w_0‖₂ over all parameters, biases too, between a network and another of the same shape, its initialisation.
 
@@ -72,7 +79,8 @@ def distance(network: nn.Module, initial: nn.Module) -> float:
     shapes = [[tuple(parameter.shape) for parameter in one.parameters()] for one in (network, initial)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"both networks must have parameters of the same shapes, got {shapes[0]} and {shapes[1]}")
-    return math.sqrt(sum(float((one.double() - other.double()).square().sum()) for one, other in pairs))
+    with torch.no_grad():
+        return math.sqrt(sum(float((one.double() - other.double()).square().sum()) for one, other in pairs))
 
 
 @neutral()

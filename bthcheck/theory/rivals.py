@@ -9,23 +9,30 @@ Of the trained weights are norms, distance and number (`bthcheck.theory.capacity
 (`bthcheck.theory.sharpness`), for networks of this package.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.checks import positive, positive_int
-from bthcheck.networks import Network
-from bthcheck.tasks import Data
 from bthcheck.theory.capacity import distance, log_spectral_norms, parameter_count, path_norm
 from bthcheck.theory.sharpness import DRAWS, LIMIT, sharpness
 from bthcheck.training.runs import Run
-from bthcheck.training.stacked.losses import loss
 from bthcheck.training.streams import stream
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bthcheck.networks import Network
+    from bthcheck.tasks import Data
+else:
+    torch = faces.Later("torch")
 
 SETTINGS = ("initial_rate", "parameter_count")
 """Measures that are set before training; a run that diverges has them, too."""
@@ -173,6 +180,7 @@ def measures(
     start: xr.DataArray | None = None,
     draws: int = DRAWS,
     limit: float = LIMIT,
+    fresh: int | None = None,
 ) -> xr.Dataset:
     """Return all measures of all runs and the gaps that they are to predict, each (level, "seed").
 
@@ -193,15 +201,19 @@ def measures(
     draws, limit : of the sharpness. Noise comes from the stream "perturbation" of the seed, and is the same for all networks
         of a seed that have the same number of parameters.
 
+    fresh : how many points the gaps are to be of, drawn anew by the task's `fresh` from the stream "fresh" of the seed; the
+        task's test points unless it is said
+
     Raises
     ------
     ValueError
-        If the common loss is not positive, or a network is a module of one's own, whose layers are not known.
+        If the common loss is not positive, a network is a module of one's own, whose layers are not known, or fresh points are
+        asked of a task that has no `fresh`.
     """
     found = recorded(ds, common_loss, start)
     dims = (ds.attrs["level"], "seed")
     values = {name: np.full([ds.sizes[dim] for dim in dims], np.inf) for name in _OF_WEIGHTS}
-    for run in _runs(ds):
+    for run in _runs(ds, fresh):
         for name in SETTINGS:
             values[name][run.place] = _OF_WEIGHTS[name].of(run, draws, limit)
         if not run.diverged:
@@ -234,8 +246,10 @@ class _Measure(NamedTuple):
     units: str
 
 
-def _runs(ds: xr.Dataset) -> Iterator[_Trained]:
-    """Yield every run with its trained network."""
+def _runs(ds: xr.Dataset, fresh: int | None) -> Iterator[_Trained]:
+    """Yield every run with its trained network, and perhaps with points drawn anew in the place of its test points."""
+    from bthcheck.networks import Network
+
     level, experiment = ds.attrs["level"], ds.bthcheck.experiment
     for i, value in enumerate(ds[level].values.tolist()):
         for j, seed in enumerate(ds.seed.values.tolist()):
@@ -247,14 +261,22 @@ def _runs(ds: xr.Dataset) -> Iterator[_Trained]:
                 )
             diverged = bool(ds.diverged.transpose(level, "seed").values[i, j])
             run = Run(experiment, value, seed)
-            yield _Trained((i, j), run, network, run.data(), diverged)
+            data = run.data()
+            if fresh is not None:
+                if not hasattr(run.setting.task, "fresh"):
+                    raise ValueError(f"fresh points must be of a task that draws them, got {type(run.setting.task).__name__}")
+                x, y = run.setting.task.fresh(stream(seed, "data"), stream(seed, "fresh"), positive_int("fresh", fresh))
+                data = data._replace(x_test=x, y_test=y)
+            yield _Trained((i, j), run, network, data, diverged)
 
 
-@torch.no_grad()
 def _losses(network: Network, x: Tensor, y: Tensor, factor: float) -> tuple[Tensor, Tensor]:
     """Return loss and whether the class is wrong of every point, (m,) each."""
+    from bthcheck.training.stacked.losses import loss
+
     kind = network.first.bias.dtype
-    values, _, _, wrong = loss(network.sigmoid, factor, network.logit(network.first(x.to(kind))), y.to(kind))
+    with torch.no_grad():
+        values, _, _, wrong = loss(network.sigmoid, factor, network.logit(network.first(x.to(kind))), y.to(kind))
     return values, wrong
 
 

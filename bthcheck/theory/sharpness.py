@@ -1,18 +1,25 @@
 """PAC-Bayes sharpness: how much noise the weights of a network bear before it errs on the points it was trained on."""
 
+from __future__ import annotations
+
 import copy
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
+from bthcheck import faces
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive, positive_int
 from bthcheck.geometry.float64 import finite
-from bthcheck.networks import Network
-from bthcheck.training.stacked.losses import loss
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bthcheck.networks import Network
+else:
+    torch = faces.Later("torch")
 
 LIMIT = 0.1
 """Largest rise of the training error, as in Jiang et al. (2020)."""
@@ -27,7 +34,6 @@ _MOST_NUMBERS = 2**23  # of perturbed weights and points at a time, which bounds
 
 
 @neutral()
-@torch.no_grad()
 def sharpness(
     network: Network,
     x: Tensor,
@@ -68,16 +74,17 @@ def sharpness(
     if criterion == "error" and not network.sigmoid:
         raise ValueError("the criterion 'error' is for classifiers, with output='sigmoid'; use criterion='loss'")
     perturbed = _Perturbed(finite(network), x, y, criterion, loss_factor)
-    start = float(perturbed.values(torch.zeros(1, perturbed.size)))
+    with torch.no_grad():
+        start = float(perturbed.values(torch.zeros(1, perturbed.size)))
 
-    def bears(log_sigma: float) -> bool:
-        values = perturbed.mean(math.exp(log_sigma), copy.deepcopy(generator), draws)
-        return values - start <= limit  # NaN is not
+        def bears(log_sigma: float) -> bool:
+            values = perturbed.mean(math.exp(log_sigma), copy.deepcopy(generator), draws)
+            return values - start <= limit  # NaN is not
 
-    low, high = math.log(SMALLEST), math.log(LARGEST)  # neither is tried: where all in between is borne, or nothing, σ is there
-    while high - low > TOLERANCE:
-        middle = (low + high) / 2
-        low, high = (middle, high) if bears(middle) else (low, middle)
+        low, high = math.log(SMALLEST), math.log(LARGEST)  # neither is tried: where all or nothing is borne, σ is there
+        while high - low > TOLERANCE:
+            middle = (low + high) / 2
+            low, high = (middle, high) if bears(middle) else (low, middle)
     return math.exp(-2 * low)
 
 
@@ -85,8 +92,10 @@ class _Perturbed:
     """A network with noise on its weights, many draws at once."""
 
     def __init__(self, network: Network, x: Tensor, y: Tensor, criterion: str, factor: float) -> None:
+        from bthcheck.modules import Logit
+
         kind = network.first.bias.dtype
-        self._network, self._x, self._y = _Logit(network), x.to(kind), y.to(kind)
+        self._network, self._x, self._y = Logit(network), x.to(kind), y.to(kind)
         self._criterion, self._factor = criterion, factor
         self._weights = {name: weight.detach() for name, weight in self._network.named_parameters()}
         self.size = sum(weight.numel() for weight in self._weights.values())
@@ -102,21 +111,11 @@ class _Perturbed:
 
     def values(self, noise: Tensor) -> Tensor:
         """Return the mean loss or error over the points with each draw (draws, p) added to the weights, (draws,)."""
+        from bthcheck.training.stacked.losses import loss
+
         sizes = [weight.numel() for weight in self._weights.values()]
         parts = zip(self._weights.items(), noise.to(self._x).split(sizes, dim=1), strict=True)
         weights = {name: weight + part.view(-1, *weight.shape) for (name, weight), part in parts}
-        logits = vmap(lambda one: functional_call(self._network, one, (self._x,)))(weights)
+        logits = torch.vmap(lambda one: torch.func.functional_call(self._network, one, (self._x,)))(weights)
         values, _, _, wrong = loss(self._network.sigmoid, self._factor, logits, self._y)
         return (wrong if self._criterion == "error" else values).double().mean(1)
-
-
-class _Logit(nn.Module):
-    """What a network has before its output function."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self._network = network
-        self.sigmoid = network.sigmoid
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._network.logit(self._network.first(x))

@@ -24,29 +24,28 @@ def flipped(level, seed):
     return labels.used != labels.clean
 
 
-def of_visits(seeds):
-    """Areas under the ROC curve (seed, corruption, window, score), and mean Σφ of the images that flip, here and at c = 0.
+def of_visits(seed):
+    """Areas under the ROC curve (corruption, window, score), and mean Σφ of the images that flip, here and at c = 0, of a seed.
 
-    The latter, (seed, corruption, 2), compares the same image with the same seed: once with the wrong label, once with its own.
+    The latter, (corruption, 2), compares the same image with the same seed: once with the wrong label, once with its own.
     """
     experiment = CORRUPTED_CIFAR_SMALL.replace(epochs=max(WINDOWS))
+    clean = bthcheck.visits(experiment.replace(epochs=LATE), 0.0, seed)
     areas, pairs = [], []
-    for seed in seeds:
-        clean = bthcheck.visits(experiment, 0.0, seed)
-        for level in CORRUPTION:
-            wrong, visits = flipped(level, seed), bthcheck.visits(experiment, level, seed)
-            areas.append([[area(score.values, wrong) for score in scores(visits, end).values()] for end in WINDOWS])
-            pairs.append([float(one.phi[:LATE].sum("epoch")[wrong].mean()) for one in (visits, clean)])
-    shape = (len(seeds), len(CORRUPTION))
-    return np.reshape(areas, (*shape, len(WINDOWS), len(SCORES))), np.reshape(pairs, (*shape, 2))
+    for level in CORRUPTION:
+        wrong, visits = flipped(level, seed), bthcheck.visits(experiment, level, seed)
+        areas.append([[area(score.values, wrong) for score in scores(visits, end).values()] for end in WINDOWS])
+        pairs.append([float(one.phi[:LATE].sum("epoch")[wrong].mean()) for one in (visits, clean)])
+    return np.array(areas), np.array(pairs)
 
 
-def found_in(evidence_of, seeds):
-    """The areas and pairs as labelled arrays, kept beside the runs."""
-    areas, pairs = evidence_of(of_visits, seeds)
-    coords = {"seed": seeds, "corruption": list(CORRUPTION), "window": list(WINDOWS), "score": list(SCORES)}
-    return xr.DataArray(areas, coords), xr.DataArray(
-        pairs, {"seed": seeds, "corruption": list(CORRUPTION), "label": ["wrong", "own"]}
+def found_in(kept, seeds):
+    """The areas and pairs of all seeds as labelled arrays, kept beside the runs."""
+    areas, pairs = zip(*(kept(of_visits, seed) for seed in seeds), strict=True)
+    coords = {"seed": list(seeds), "corruption": list(CORRUPTION)}
+    return (
+        xr.DataArray(np.array(areas), {**coords, "window": list(WINDOWS), "score": list(SCORES)}),
+        xr.DataArray(np.array(pairs), {**coords, "label": ["wrong", "own"]}),
     )
 
 
@@ -63,7 +62,7 @@ def half(like):
     scope="corrupted CIFAR at 400 images, c = 0.2, 0.4 and 0.6, ten seeds; area under the ROC curve against a coin",
 )
 def test_phi_finds_mislabelled_images(evidence, kept):
-    areas, _ = found_in(kept, list(SEEDS))
+    areas, _ = found_in(kept, SEEDS)
     late = areas.sel(window=LATE, score="phi", drop=True)
     for level in CORRUPTION:
         one = late.sel(corruption=level, drop=True)
@@ -107,7 +106,7 @@ def score_of(name, level, seed):
     scope="mean Σφ over 40 epochs of the images that flip at c, against the same images, seed and order at c = 0",
 )
 def test_a_wrong_label_makes_the_trajectory_longer(evidence, kept):
-    _, pairs = found_in(kept, list(SEEDS))
+    _, pairs = found_in(kept, SEEDS[::-1])  # so that two workers share the work
     for level in CORRUPTION:
         one = pairs.sel(corruption=level, drop=True)
         wrong, own = (one.sel(label=name, drop=True) for name in ("wrong", "own"))
@@ -124,7 +123,7 @@ def test_a_wrong_label_makes_the_trajectory_longer(evidence, kept):
     scope="the same runs, after 5 and 40 epochs; area under the ROC curve, paired by seed",
 )
 def test_the_loss_finds_them_better(evidence, kept):
-    areas, _ = found_in(kept, list(SEEDS))
+    areas, _ = found_in(kept, SEEDS)
     for end in (EARLY, LATE):
         for level in CORRUPTION:
             one = areas.sel(window=end, corruption=level, drop=True)

@@ -101,6 +101,29 @@ def test_measures_of_weights_are_those_of_the_trained_network(classifiers, table
     assert float(cross_entropy(f_test, y_test)) / 2 == pytest.approx(last.test_loss.item(), rel=1e-9)
 
 
+def test_gaps_are_of_fresh_points_where_they_are_asked_for(classifiers, table):
+    found = rivals.measures(classifiers, COMMON, draws=1, fresh=700)
+    run = Run(CLASSIFIERS, "wide", 3)
+    x, y = run.setting.task.fresh(stream(3, "data"), stream(3, "fresh"), 700)
+    network = classifiers.bthcheck.weights("wide", 3)
+    with torch.no_grad():
+        error = float(((network(x) > 0.5) != (y > 0.5)).double().mean())
+    trained = run.data()
+    with torch.no_grad():
+        train = float(((network(trained.x_train) > 0.5) != (trained.y_train > 0.5)).double().mean())
+    assert found.error_gap.sel(network="wide", seed=3).item() == pytest.approx(error - train, abs=1e-12)
+    others = [name for name in table.data_vars if name not in (*rivals.GAPS, "sharpness")]
+    for name in others:
+        np.testing.assert_array_equal(found[name], table[name])
+
+
+def test_fresh_points_must_be_drawn_by_the_task():
+    own = bthcheck.run(CLASSIFIERS.replace(task=Wave(), seeds=(0,), network=MLP((3, 3, 4, 1)), windows=1, vary="learning_rate", levels=(0.01,)),
+                       engine="reference", progress=False)  # fmt: skip
+    with pytest.raises(ValueError, match="fresh points must be of a task that draws them, got Wave"):
+        rivals.measures(own, COMMON, fresh=10)
+
+
 def test_every_measure_is_labelled(table):
     assert table.sizes == {"network": 2, "seed": 2}
     assert all(array.attrs["long_name"] and array.attrs["units"] for array in table.data_vars.values())
