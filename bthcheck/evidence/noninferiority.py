@@ -126,23 +126,23 @@ def distinguishable(gap: xr.DataArray, *, minimum: float = MINIMUM_SHARE, level:
 
     Parameters
     ----------
-    gap : (…axes, "seed"); every combination of axes is a model
+    gap : (…axes, "seed"); every combination of axes is a model. With one seed the condition is unmet
     minimum : smallest share that counts
 
     Raises
     ------
     ValueError
-        If there are fewer than two models or two seeds.
+        If there are fewer than two models.
     """
     if _SEED not in gap.dims:
         raise ValueError(f"the gap must have a dimension {_SEED!r} and one for every axis, got {tuple(gap.dims)}")
     table = np.asarray(gap.transpose(_SEED, ...).values, float).reshape(gap.sizes[_SEED], -1)
     seeds, models = table.shape
-    if min(seeds, models) < 2:
-        raise ValueError(f"there must be at least 2 models and 2 seeds to compare, got {models} and {seeds}")
+    if models < 2:
+        raise ValueError(f"there must be at least 2 models to compare, got {models}")
     quantity = f"differences of the {name_of(gap)} between models"
     expectation = f"at least {minimum:g} of the variance within seeds, p at most {level:g}"
-    problem = problem_of(gap) or _not_finite(table)
+    problem = problem_of(gap) or _not_finite(table) or ("one seed shows no noise" if seeds < 2 else None)
     if problem:
         return Finding(
             quantity, CONDITION, Verdict.INCONCLUSIVE, problem, level=level, blocks=seeds, minimum_effect=minimum,

@@ -114,7 +114,7 @@ RIVALS = SINUSOIDS.replace(
     vary="network",
     levels=tuple(SHAPES),
     network={name: MLP((10, 10, *[shape["width"]] * shape["depth"], 1), output="sigmoid") for name, shape in SHAPES.items()},
-    epochs=2000,
+    epochs=1500,
     seeds=range(12),
 )
 """One chessboard, of side 1, told apart by nine shapes of networks, each at every one of `RIVAL_RATES`."""

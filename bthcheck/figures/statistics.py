@@ -185,6 +185,32 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str, log: b
         return figure
 
 
+def strips(values: dict[str, xr.DataArray], *, xlabel: str) -> "Figure":
+    """Draw a row for every label, the seeds as points and their mean as a bar, around a line at 0.
+
+    Parameters
+    ----------
+    values : label → dimensions ("seed",); what is not finite is left out
+    """
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(6.4, 0.24 * len(values) + 0.8), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(0, color="0.5", linewidth=1)
+        for row, array in enumerate(values.values()):
+            finite = array.values[np.isfinite(array.values)]
+            finite = finite[_few(axes, finite[:, None])]
+            axes.plot(finite, np.full(len(finite), row), ".", color="0.45", markersize=4, alpha=0.7)
+            if len(finite):
+                axes.plot([finite.mean()], [row], "|", color="black", markersize=12, markeredgewidth=2)
+        axes.set_yticks(range(len(values)), [literal(label) for label in values])
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.set_xlabel(xlabel)
+        return figure
+
+
 def drawn(table: np.ndarray) -> np.ndarray:
     """Return which rows of a table (seeds, columns) a figure draws one by one: all, unless there are more than `MOST_SEEDS`.
 

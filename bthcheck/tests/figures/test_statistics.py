@@ -137,3 +137,14 @@ def test_a_figure_is_written_whole_or_not_at_all(tiny_disk, blocks):
         figures.save(figure, path)
     assert path.read_text() == "the last session's"
     assert {one.name for one in tiny_disk.iterdir()} == {"figure.svg", "filler"}
+
+
+def test_strips_have_a_row_a_label_with_its_mean():
+    one = xr.DataArray([0.1, 0.3, np.nan], dims="seed")
+    (axes,) = figures.strips({"first_one": one, "TSE": -one}, xlabel="Ψ").axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["first_one", "TSE"]
+    points, mean = axes.lines[1], axes.lines[2]
+    assert (points.get_xdata().tolist(), points.get_ydata().tolist()) == ([0.1, 0.3], [0, 0])
+    assert (mean.get_xdata()[0], mean.get_ydata()[0]) == (pytest.approx(0.2), 0)
+    assert axes.yaxis_inverted()
+    assert axes.get_xlabel() == "Ψ"

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bthcheck import evidence
-from bthcheck.evidence import LEVEL, Verdict, overall, trend
+from bthcheck.evidence import LEVEL, Verdict, level_of, overall, trend
 from bthcheck.evidence.search import Search
 from bthcheck.harness.claims import Claim, Evidence
 
@@ -70,6 +70,41 @@ def test_fitted_looks_at_the_last_epoch_and_names_the_worst_run():
     assert "0.1 (corruption 1, seed 2)" in unmet.reason
     table[0, 1, 3] = np.nan
     assert "(corruption 0, seed 1)" in evidence.fitted(losses(table), 0.1, quantity="loss").reason
+
+
+def test_passed_looks_for_any_epoch(tmp_path):
+    table = np.full((2, 3, 4), 0.5)
+    table[..., 1] = 0.05
+    presented = Evidence(Claim("A", "s", "t"), tmp_path)
+    met = presented.passed(losses(table), 0.1, of="α = 0.1")
+    assert (met.verdict, met.quantity, met.cases) == (Verdict.SUPPORTED, "smallest training loss of all epochs, α = 0.1", 6)
+    table[1, 2, 1] = 0.1  # at the threshold is not below it
+    unmet = presented.passed(losses(table), 0.1)
+    assert unmet.verdict is Verdict.INCONCLUSIVE
+    assert "5 of 6 runs have a training loss below 0.1 in some epoch; the largest is 0.1 (corruption 1, seed 2)" in unmet.reason
+    table[1, 2] = np.nan  # as if diverged
+    assert "5 of 6" in presented.passed(losses(table), 0.1).reason
+
+
+def ranking(seeds=12):
+    """A gap over two axes that a measure knows but for noise, and a rival that is noise alone."""
+    generator = np.random.default_rng(5)
+    truth = np.add.outer(np.arange(3.0), np.arange(3.0))
+    coords = {"width": [1, 2, 3], "depth": [1, 2, 3], "seed": range(seeds)}
+    gap = xr.DataArray(truth[..., None] + generator.normal(0, 0.2, (3, 3, seeds)), coords, name="gap")
+    measure = gap + generator.normal(0, 0.2, gap.shape)
+    return measure.rename("measure"), xr.DataArray(generator.normal(size=gap.shape), coords, name="rival"), gap
+
+
+def test_a_measure_that_ranks_is_no_worse_and_a_placebo_is_not(tmp_path):
+    measure, rival, gap = ranking()
+    presented = Evidence(Claim("A", "s", "t", family="extensions"), tmp_path)
+    assert presented.distinguishable(gap).verdict is Verdict.SUPPORTED
+    assert presented.no_worse(measure, {"rival": rival, "itself": measure}, gap).verdict is Verdict.SUPPORTED
+    assert [finding.test for finding in presented.findings][1:] == ["Wilcoxon signed-rank test, exact, Holm over 2 rivals"] * 2
+    assert presented.findings[1].level == level_of("extensions")
+    worse = Evidence(Claim("A", "s", "t"), tmp_path, placebo=np.random.default_rng(0))
+    assert worse.no_worse(measure, {"itself": measure}, gap).verdict is Verdict.REFUTED
 
 
 def test_fitted_looks_at_every_epoch_of_a_window(tmp_path):

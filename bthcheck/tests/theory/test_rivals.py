@@ -118,8 +118,10 @@ def test_gaps_are_of_fresh_points_where_they_are_asked_for(classifiers, table):
 
 
 def test_fresh_points_must_be_drawn_by_the_task():
-    own = bthcheck.run(CLASSIFIERS.replace(task=Wave(), seeds=(0,), network=MLP((3, 3, 4, 1)), windows=1, vary="learning_rate", levels=(0.01,)),
-                       engine="reference", progress=False)  # fmt: skip
+    experiment = CLASSIFIERS.replace(
+        task=Wave(), seeds=(0,), network=MLP((3, 3, 4, 1)), windows=1, vary="learning_rate", levels=(0.01,)
+    )
+    own = bthcheck.run(experiment, engine="reference", progress=False)
     with pytest.raises(ValueError, match="fresh points must be of a task that draws them, got Wave"):
         rivals.measures(own, COMMON, fresh=10)
 
