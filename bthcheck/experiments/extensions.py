@@ -13,7 +13,6 @@ from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
 from bthcheck.experiments.paper import SINUSOIDS
 from bthcheck.networks import MLP
-from bthcheck.tasks import SinusoidSign
 
 if TYPE_CHECKING:
     from bthcheck.networks import Network
@@ -105,19 +104,19 @@ WIDTHS = SINUSOIDS.replace(
 )
 """One frequency, 0.5, learned by networks of two hidden layers, from too narrow to fit 100 points to far wider than needed."""
 
-SHAPES = {f"{width}-{depth}": {"width": width, "depth": depth} for width in (16, 32, 64) for depth in (1, 2, 3)}
+SHAPES = {f"{width}-{depth}": {"width": width, "depth": depth} for width in (16, 64) for depth in (1, 2, 3)}
 """Level of `RIVALS` → width and number of the hidden layers behind its first."""
 
 RIVALS = SINUSOIDS.replace(
     name="rivals",
-    task=SinusoidSign(frequency=0.5),
+    task=SINUSOIDS.at(0.5).task,
     vary="network",
     levels=tuple(SHAPES),
-    network={name: MLP((10, 10, *[shape["width"]] * shape["depth"], 1), output="sigmoid") for name, shape in SHAPES.items()},
-    epochs=1500,
+    network={name: MLP((10, 10, *[shape["width"]] * shape["depth"], 1)) for name, shape in SHAPES.items()},
+    epochs=2000,
     seeds=range(12),
 )
-"""One chessboard, of side 1, told apart by nine shapes of networks, each at every one of `RIVAL_RATES`."""
+"""One sinusoid, of f = 0.5, learned by six shapes of networks, each at every one of `RIVAL_RATES`."""
 
-RIVAL_RATES = (0.005, 0.01, 0.02)
+RIVAL_RATES = (0.001, 0.002, 0.004)
 """Learning rates at which every network of `RIVALS` is trained."""
