@@ -143,15 +143,3 @@ def _bias(layer: nn.Linear | nn.Conv2d) -> Tensor:
 def _default_bias(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
     bound = 1 / math.sqrt(inputs)
     return torch.empty(outputs).uniform_(-bound, bound, generator=generator)
-
-
-class Logit(nn.Module):
-    """What a network has before its output function, as a module of its own with the same parameters."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self._network, self.sigmoid = network, network.sigmoid
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logit at x, (m, n) to (m,)."""
-        return self._network.logit(self._network.first(x))

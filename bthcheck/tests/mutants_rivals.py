@@ -23,6 +23,7 @@ NO_WORSE = "evidence/test_noninferiority.py::test_a_measure_is_no_worse_than_its
 HOLM = "evidence/test_noninferiority.py::test_holm_of_an_example"
 SEVERAL = "evidence/test_noninferiority.py::test_p_values_of_several_rivals_are_holm_s"
 SHARES = "evidence/test_noninferiority.py::test_shares_of_the_variance_are_those_of_loops"
+STOPPING, PEAK = "theory/stopping.py", "theory/test_stopping.py::test_the_peak_is_the_first_that_is_not_exceeded_in_time"
 SLOWEST = f"{RUNS}::test_the_common_epoch_is_of_the_slowest_run_of_a_seed"
 
 MUTANTS_OF_RIVALS = [
@@ -36,9 +37,9 @@ MUTANTS_OF_RIVALS = [
         "return float(squared.logit(squared.first(ones))) ** 0.5", (f"{PATHS}[trained]", BY_HAND),
     ),
     Mutant(
-        "path norm", "biases begin no paths", CAPACITY, "    weight, bias = squared.layers()[0]\n",
-        "    for name, parameter in squared.named_parameters():\n        parameter.mul_(not name.endswith('bias'))\n"
-        "    weight, bias = squared.layers()[0]\n",
+        "path norm", "biases begin no paths", CAPACITY, "        weight, bias = squared.layers()[0]\n",
+        "        for name, parameter in squared.named_parameters():\n            parameter.mul_(not name.endswith('bias'))\n"
+        "        weight, bias = squared.layers()[0]\n",
         (f"{PATHS}[identity]", BY_HAND),
     ),
     Mutant("spectral norms", "Frobenius norm", CAPACITY, "ord=2)", 'ord="fro")', (f"{SPECTRAL}[trained]",)),
@@ -242,5 +243,44 @@ MUTANTS_OF_RIVALS = [
     Mutant(
         "models differ", "interval", WORSE, "ratio / scipy.stats.f.ppf(tail, *freedom)", "ratio",
         ("evidence/test_noninferiority.py::test_the_interval_covers_the_true_share",),
+    ),
+    Mutant(
+        "gaps", "of the test points, though fresh ones are asked for", RIVALS, "data = data._replace(x_test=x, y_test=y)",
+        "pass",
+        (f"{RUNS}::test_gaps_are_of_fresh_points_where_they_are_asked_for",),
+    ),
+    Mutant(
+        "comparing rivals", "a placebo is not shuffled", "harness/claims.py",
+        "measure = ranking.shuffled(measure, self.placebo)", "pass",
+        ("harness/test_claims.py::test_a_measure_that_ranks_is_no_worse_and_a_placebo_is_not",),
+    ),
+    Mutant(
+        "a loss is passed", "in the last epoch", "evidence/conditions.py", 'loss.min("epoch", skipna=False)',
+        "loss.isel(epoch=-1)", ("harness/test_claims.py::test_passed_looks_for_any_epoch",),
+    ),
+    Mutant(
+        "a loss is passed", "by what diverged", "evidence/conditions.py", 'loss.min("epoch", skipna=False)',
+        'loss.min("epoch").fillna(0)', ("harness/test_claims.py::test_passed_looks_for_any_epoch",),
+    ),
+    Mutant(
+        "stopping", "Σεφ at one rate", STOPPING, "training.learning_rate * training.decay ** np.arange(training.epochs)",
+        "training.learning_rate * 1.0 ** np.arange(training.epochs)",
+        ("theory/test_stopping.py::test_the_sum_of_bias_gradients_is_that_of_the_steps_of_a_trace",),
+    ),
+    Mutant(
+        "stopping", "the last of equal peaks", STOPPING, "row[place] > row[best]", "row[place] >= row[best]",
+        (f"{PEAK}[row2-1-2-2]",),
+    ),
+    Mutant(
+        "stopping", "the whole training is looked at", STOPPING, "            break\n", "            pass\n",
+        (f"{PEAK}[row0-1-2-2]",),
+    ),
+    Mutant(
+        "stopping", "the first average is of one width", STOPPING, "min_periods=1", "min_periods=width",
+        (f"{PEAK}[row5-2-3-5]",),
+    ),
+    Mutant(
+        "stopping", "regret against the last epoch", STOPPING, 'kept - error.min("epoch")', "kept - error.isel(epoch=-1)",
+        ("theory/test_stopping.py::test_regret_is_what_the_best_epoch_would_have_spared",),
     ),
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from bthcheck.geometry import covering, jacobians, lipschitz, regions
 from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import CorruptedImages, Sinusoid, TwoClusters
 from bthcheck.tests.training.samples_own import Residual, Wave
-from bthcheck.theory import assumption, dropout, published, rivals, trajectory
+from bthcheck.theory import assumption, dropout, published, rivals, stopping, trajectory
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
 
@@ -122,7 +122,8 @@ def traced(engine):
 def weights():
     runs = bthcheck.run(TINY, progress=False, threads=1)
     found = [runs.bthcheck.weights(1.0, 0), runs.bthcheck.experiment.to_json(), published.distance_from_first_step(runs)]
-    return [*found, rivals.measures(runs, 0.2, draws=2)]
+    stops = stopping.peak(stopping.bias_gradient_sum(runs), 2, 2)
+    return [*found, rivals.measures(runs, 0.2, draws=2), stops, stopping.regret(runs.test_loss, stops)]
 
 
 def constants():
@@ -248,7 +249,8 @@ def test_points_made_in_inference_mode_are_points():
 FLOORS = (
     "geometry.lipschitz", "geometry.jacobians", "geometry.covering", "geometry.float64", "geometry.regions.bounds",
     "geometry.regions.plane",
-    "theory.assumption", "theory.capacity", "theory.dropout", "theory.rivals", "theory.sharpness", "theory.trajectory",
+    "theory.assumption", "theory.capacity", "theory.dropout", "theory.rivals", "theory.sharpness", "theory.stopping",
+    "theory.trajectory",
     "theory.published.batches", "theory.published.programs", "theory.published.repeats", "theory.published.steps",
     "training.reference", "training.engines", "training.fused.engine", "training.stacked.engine", "training.stacked.whole",
     "training.fingerprints", "training.remote", "training.trial", "training.views",

@@ -92,7 +92,7 @@ class _Perturbed:
     """A network with noise on its weights, many draws at once."""
 
     def __init__(self, network: Network, x: Tensor, y: Tensor, criterion: str, factor: float) -> None:
-        from bthcheck.modules import Logit
+        from bthcheck.theory.logits import Logit
 
         kind = network.first.bias.dtype
         self._network, self._x, self._y = Logit(network), x.to(kind), y.to(kind)
