@@ -99,6 +99,12 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
 
 
 @pytest.fixture(scope="session")
+def chosen_seeds(pytestconfig: pytest.Config) -> tuple[int, ...] | None:
+    """The seeds that ``--seeds`` asks for, for a claim that trains by itself; None for its own."""
+    return pytestconfig.stash[SETTINGS].seeds
+
+
+@pytest.fixture(scope="session")
 def kept(pytestconfig: pytest.Config) -> "Keeper":
     """A function that calls another whose result is kept beside the runs: ``kept(function, *arguments)``.
 

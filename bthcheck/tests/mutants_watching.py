@@ -10,6 +10,8 @@ BY_HAND = "watching/test_records.py::test_quotients_by_hand"
 SAME = "watching/test_situations.py::test_training_is_the_same_to_the_bit"
 COMPILED = "watching/test_situations.py::test_phi_of_a_compiled_model_is_that_of_the_model"
 CLEAN = "watching/test_probing.py::test_nothing_is_changed_by_a_probe"
+SAMPLES, ONE_BY_ONE = "watching/samples.py", "watching/test_samples.py"
+VISITS = f"{ONE_BY_ONE}::test_every_visit_is_that_of_the_sample_on_its_own"
 
 MUTANTS_OF_WATCHING = [
     Mutant(
@@ -131,5 +133,22 @@ MUTANTS_OF_WATCHING = [
         "            handle.remove()\n        self._handles.clear()",
         "            pass\n        self._handles.clear()",
         ("watching/test_watch.py::test_hooks_are_gone_after_an_exception_and_records_stay",),
+    ),
+    Mutant(
+        "single samples", "ε of the batch's mean", SAMPLES, "(len(one.index) * slopes)", "(slopes)",
+        (f"{VISITS}[<lambda>0-1]",),
+    ),
+    Mutant(
+        "single samples", "the gradient of the loss for that of f", SAMPLES, "norms / slopes, np.nan)", "norms, np.nan)",
+        (f"{VISITS}[<lambda>0-1]",),
+    ),
+    Mutant(
+        "single samples", "a pass of which nobody says anything has the index before", HOOKS,
+        "index, self.index = self.index, None", "index = self.index",
+        (f"{ONE_BY_ONE}::test_passes_without_an_index_or_thrown_away_are_no_visits",),
+    ),
+    Mutant(
+        "single samples", "passes that were thrown away", SAMPLES, "if counts and one.index", "if one.index",
+        (f"{ONE_BY_ONE}::test_passes_that_are_set_to_zero_in_place_are_no_visits",),
     ),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -74,6 +75,7 @@ class Recorder:
         self.steps: list[Step] = []
         self.count = 0
         self.epoch = float("nan")
+        self.index: np.ndarray | None = None
         self.paused = False
         self.losses: list[Tensor | float] = []
         self._last: Step | None = None
@@ -267,7 +269,8 @@ class Recorder:
         slopes = gradient.abs() if gradient.ndim == 1 else sample_norms(gradient)
         if graph_task() != self._task:  # no gradient of the bias was asked for in the backward pass before
             self._waiting.clear()
-        forward.open = Pass(slopes.float() if slopes.dtype in HALF else slopes, fresh=self._fresh())
+        index, self.index = self.index, None
+        forward.open = Pass(slopes.float() if slopes.dtype in HALF else slopes, fresh=self._fresh(), index=index)
         forward.calls = 0
         self._reopened = forward
         self._turned = True

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from torch import Tensor, nn
 
 
@@ -13,12 +14,14 @@ class Pass:
     norms : (m,) ‖H_i‖, the norm over all of z that is sample i; None if z has other samples than f
     sums : Σ H_i in the shape of the bias; None until the gradient has come to the layer
     fresh : whether the gradients had been set to zero before, a tensor or what is known without looking
+    index : (m,) which samples these are, where the loop says so
     """
 
     slopes: Tensor
     norms: Tensor | None = None
     sums: Tensor | None = None
     fresh: Tensor | bool = False
+    index: np.ndarray | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -103,7 +103,7 @@ def reduced(steps: Sequence[Step], initial: Tensor | None, path: EpochPath, vect
     else:
         before, after = _biases(kept)
         block["update"] = np.linalg.norm(after - before, axis=1)
-        block["distance_to_init"] = np.linalg.norm(after - _array(initial.flatten()), axis=1)
+        block["distance_to_init"] = np.linalg.norm(after - array(initial.flatten()), axis=1)
         block["bias_variance"] = path.variances(block["epoch"], before, block["learning_rate"])
     return block, discarded + zeroed
 
@@ -121,11 +121,11 @@ def _gradients(steps: Sequence[Step], vectors: bool) -> tuple[Block, int]:
         return block, 0
     owner = np.array([number for number, _ in passes])
     sizes = np.array([len(one.slopes) for _, one in passes])
-    slopes = _array(torch.cat([one.slopes for _, one in passes]))
+    slopes = array(torch.cat([one.slopes for _, one in passes]))
     aligned = [one.norms if one.norms is not None else torch.full_like(one.slopes, math.nan) for _, one in passes]
-    norms = _array(torch.cat(aligned))
-    sums = _array(torch.stack([one.sums for _, one in passes if one.sums is not None])).reshape(len(passes), -1)
-    valid = _since_zero(owner, [one.fresh for _, one in passes], sums)
+    norms = array(torch.cat(aligned))
+    sums = array(torch.stack([one.sums for _, one in passes if one.sums is not None])).reshape(len(passes), -1)
+    valid = since_zero(owner, [one.fresh for _, one in passes], sums)
     discarded = len(set(owner[~valid].tolist()))
     sums[~valid] = 0
     of_step = np.repeat(owner, sizes)
@@ -155,7 +155,7 @@ def _biases(steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray]:
     after = [step.after for step in steps if step.after is not None]
     before = [step.before for step in steps if step.before is not None]
     new = [i for i in range(len(steps)) if i == 0 or before[i] is not after[i - 1]]
-    values = _array(torch.stack([*after, *(before[i] for i in new)])).reshape(len(after) + len(new), -1)
+    values = array(torch.stack([*after, *(before[i] for i in new)])).reshape(len(after) + len(new), -1)
     later = values[: len(after)]
     earlier = np.empty_like(later)
     earlier[1:] = later[:-1]
@@ -163,13 +163,13 @@ def _biases(steps: Sequence[Step]) -> tuple[np.ndarray, np.ndarray]:
     return earlier, later
 
 
-def _since_zero(owner: np.ndarray, fresh: Sequence[Tensor | bool], sums: np.ndarray) -> np.ndarray:
+def since_zero(owner: np.ndarray, fresh: Sequence[Tensor | bool], sums: np.ndarray) -> np.ndarray:
     """Return which passes a step consists of: those since its gradients were last set to zero."""
     valid = np.ones(len(owner), bool)
     looked = [i for i, one in enumerate(fresh) if isinstance(one, Tensor)]
     if not looked:
         return valid
-    zero = _array(torch.stack([fresh[i].cpu() for i in looked])) > 0  # type: ignore[union-attr]
+    zero = array(torch.stack([fresh[i].cpu() for i in looked])) > 0  # type: ignore[union-attr]
     for i in np.array(looked)[zero]:
         earlier = (owner == owner[i]) & (np.arange(len(owner)) < i)
         if sums[earlier].any():  # else the gradient is zero because those before were
@@ -188,12 +188,13 @@ def _scalars(values: Sequence[Tensor | float | None]) -> np.ndarray:
     """Return numbers, some of them tensors on a device, which are fetched together."""
     tensors = [one for one in values if isinstance(one, Tensor)]
     if len(tensors) == len(values) > 0 and all(one.ndim == 0 and one.device == tensors[0].device for one in tensors):
-        return _array(torch.stack(tensors))
-    fetched = iter(_array(torch.stack([one.detach().reshape(()).to(tensors[0]) for one in tensors])) if tensors else ())
+        return array(torch.stack(tensors))
+    fetched = iter(array(torch.stack([one.detach().reshape(()).to(tensors[0]) for one in tensors])) if tensors else ())
     return np.array([next(fetched) if isinstance(one, Tensor) else math.nan if one is None else one for one in values], float)
 
 
-def _array(tensor: Tensor) -> np.ndarray:
+def array(tensor: Tensor) -> np.ndarray:
+    """Return a tensor's numbers in float64, fetched from its device."""
     return tensor.detach().cpu().double().numpy()
 
 

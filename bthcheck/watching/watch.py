@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from bthcheck.checks import positive_int
 from bthcheck.figures.watched import watched as draw
-from bthcheck.watching import labelled, layers
+from bthcheck.watching import labelled, layers, samples
 from bthcheck.watching.hooks import Recorder
 from bthcheck.watching.layers import Pick
+from bthcheck.watching.marks import epoch_of, index_of, loss_of
 from bthcheck.watching.modules import Hook
 from bthcheck.watching.notebooks import notebook_display
 from bthcheck.watching.observed import Step
@@ -67,7 +68,7 @@ class Watch:
         self._points = 0 if self._probe is None else min(positive_int("points", points), self._probe.size)
         self._pick, self._log = output, log
         self._records = Records(limit, every)
-        self._path, self._given = EpochPath(), Given()
+        self._path, self._given, self._samples = EpochPath(), Given(), samples.Samples()
         self._attrs = {"model": type(inner).__name__, "optimizer": type(trained).__name__}
         self._rank, self._world = process or layers.process_of(model)
         self._around: bool | None = None
@@ -93,41 +94,37 @@ class Watch:
         """Remove every hook and keep what was recorded; once is enough."""
         self._finish(probe=True)
 
-    def mark(self, epoch: float | None = None, loss: Tensor | float | None = None) -> None:
-        """Say in which epoch the following steps are, or what the loss of a step is.
+    def mark(self, epoch: float | None = None, loss: Tensor | float | None = None, index: Any = None) -> None:
+        """Say in which epoch the following steps are, what the loss of a step is, or which samples the next pass is of.
 
         Parameters
         ----------
         epoch : a number; those of `bthcheck.run` begin with 1
         loss : of the step under way, or of the one just done; a tensor is not waited for. Several of one step are averaged
+        index : (m,) whole numbers, the samples of the next backward pass in the order of f; what each of them does is then
+            recorded, see `visits`
 
         Raises
         ------
         ValueError
-            If it is not a number, or the loss is a tensor of several.
+            If it is not a number, the loss is a tensor of several, or the index has no whole numbers.
         """
+        if index is not None:
+            self._recorder.index = index_of(index)
         if loss is not None:
-            if isinstance(loss, Tensor):
-                if loss.numel() != 1:
-                    raise ValueError(f"loss must be one number, got a tensor of shape {tuple(loss.shape)}")
-                loss = loss.detach().clone()
-            elif isinstance(loss, bool) or not isinstance(loss, (int, float)):
-                raise ValueError(f"loss must be a number or a tensor of one, got {loss!r}")
-            self._recorder.add_loss(loss)
+            self._recorder.add_loss(loss_of(loss))
         if epoch is not None:
-            if isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or not math.isfinite(epoch):
-                raise ValueError(f"epoch must be a finite number, got {epoch!r}")
+            epoch = epoch_of(epoch)
             if self._by_mark and self._recorder.count and epoch != self._recorder.epoch:
                 self._probe_now(self._recorder.count)
-            self._recorder.epoch = float(epoch)
+            self._recorder.epoch = epoch
             self._recorder.arm()
 
     def dataset(self) -> xr.Dataset:
         """Return all that was recorded so far, dimensions "step" and, with a probe, "probe".
 
-        Variables and units are those of `bthcheck.watching.records.QUANTITIES`; where one is a statistic of
-        `bthcheck.run`, it has
-        its name. `bthcheck.watching.by_epoch` makes it a table of epochs.
+        Variables and units are those of `bthcheck.watching.records.QUANTITIES`; where one is a statistic of `bthcheck.run`, it
+        has its name. `bthcheck.watching.by_epoch` makes it a table of epochs.
         """
         self._fetch()
         table = self._records.table()
@@ -145,6 +142,16 @@ class Watch:
         if self._recorder.layer is not None:
             attrs["reading"] = str(self.reading())
         return labelled.labelled(table, attrs, self._points)
+
+    def visits(self) -> xr.Dataset:
+        """Return φ and ε of every visit of every sample so far that `mark` had an `index` for, dimension "visit".
+
+        ``w.visits().groupby("index").sum()`` has Σφ of every sample, by which mislabelled ones stand out once they are being
+        fit; see `bthcheck.theory.mislabelled` and `bthcheck.visits`. Quantities are those of
+        `bthcheck.watching.samples.QUANTITIES`.
+        """
+        self._fetch()
+        return self._samples.dataset()
 
     def reading(self) -> Reading:
         """Say in plain sentences what may be concluded for this network and loop, what may not, and why.
@@ -200,6 +207,7 @@ class Watch:
         steps = self._recorder.take(but)
         if not steps:
             return
+        self._samples.add(steps)
         block, discarded = reduced(steps, self._recorder.initial, self._path, vectors=True)
         self._recorder.seen.discarded += discarded
         if not block:
@@ -342,25 +350,20 @@ def watch(
 ) -> Watch:
     """Watch a PyTorch training: φ, ‖g‖, the path of the first bias, and local Lipschitz constants.
 
-    Use it as ``with bthcheck.watch(model, optimizer) as w:`` around any loop. There is one record a step of the
-    optimizer, however
-    many backward passes went into it. Training is not changed by a bit; see docs/watching.md for what that was tested
-    with. Notation
-    as in `bthcheck.training.statistics`; φ of several samples is that of docs/minibatches.md.
+    Use it as ``with bthcheck.watch(model, optimizer) as w:`` around any loop. There is one record a step of the optimizer,
+    however many backward passes went into it. Training is not changed by a bit; see docs/watching.md for what that was tested
+    with. Notation as in `bthcheck.training.statistics`; φ of several samples is that of docs/minibatches.md.
 
     Parameters
     ----------
-    model : any module, or what DistributedDataParallel or ``torch.compile`` made of it, before its first call in the
-        latter case
+    model : any module, or what DistributedDataParallel or ``torch.compile`` made of it, there before its first call
     optimizer : any of torch.optim or derived from it, or what accelerate or Lightning wrap it in
     layer : the name of the layer whose output is z, such as "stem.conv"; else the first that runs and has a bias
     output : picks f, (m, …), out of what the model returns; needed unless that is a tensor or has ``logits``
-    probe : points at which local Lipschitz constants are computed: a tensor (m, …), or a tuple or mapping of what the
-        model takes
+    probe : points at which local Lipschitz constants are computed: a tensor (m, …), or a tuple or mapping that the model takes
     every : a record every so many steps
-    probe_every : a probe after every so many steps, or "epoch" for one at every mark of a new one; also before the
-        first step and
-        after the last
+    probe_every : a probe after every so many steps, or "epoch" for one at every mark of a new one; also before the first step
+        and after the last
     points : how many points of the probe, its first, have their constants recorded one by one
     limit : how many records are kept before every second is dropped, which is said
     log : called with (quantity → value, step) for every record when it is fetched, which is every few seconds; if it has a

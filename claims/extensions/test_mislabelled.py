@@ -10,6 +10,7 @@ from bthcheck import claim, figures
 from bthcheck.experiments import CORRUPTED_CIFAR_SMALL
 from bthcheck.figures.images import ranked
 from bthcheck.theory.mislabelled import SCORES, area, scores
+from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
 
 CORRUPTION = (0.2, 0.4, 0.6)
@@ -39,6 +40,12 @@ def of_visits(seed):
     return np.array(areas), np.array(pairs)
 
 
+def of_norms(seed):
+    """Areas of ‖x‖, which no training has a part in, (corruption,)."""
+    norms = [Run(CORRUPTED_CIFAR_SMALL, level, seed).data().x_train.flatten(1).norm(dim=1).numpy() for level in CORRUPTION]
+    return np.array([area(norm, flipped(level, seed)) for norm, level in zip(norms, CORRUPTION, strict=True)])
+
+
 def found_in(kept, seeds):
     """The areas and pairs of all seeds as labelled arrays, kept beside the runs."""
     areas, pairs = zip(*(kept(of_visits, seed) for seed in seeds), strict=True)
@@ -61,23 +68,27 @@ def half(like):
     statement="After 40 epochs Σφ of an image, which looks at no label, tells mislabelled images from others",
     scope="corrupted CIFAR at 400 images, c = 0.2, 0.4 and 0.6, ten seeds; area under the ROC curve against a coin",
 )
-def test_phi_finds_mislabelled_images(evidence, kept):
-    areas, _ = found_in(kept, SEEDS)
+def test_phi_finds_mislabelled_images(chosen_seeds, evidence, kept):
+    seeds = chosen_seeds or SEEDS
+    areas, _ = found_in(kept, seeds)
     late = areas.sel(window=LATE, score="phi", drop=True)
     for level in CORRUPTION:
         one = late.sel(corruption=level, drop=True)
         evidence.exceeds(one, half(one), quantity=f"area of Σφ after {LATE} epochs, c = {level}, against ½")
-    mean = areas.mean("seed")
+    mean, sizes = areas.mean("seed"), np.array([kept(of_norms, seed) for seed in seeds]).mean(0)
     rows = [
         [
             f"c = {level:g}, {end} epochs",
             *(f"{float(mean.sel(corruption=level, window=end, score=name)):.2f}" for name in SCORES),
+            f"{size:.2f}",
         ]
-        for level in CORRUPTION
+        for level, size in zip(CORRUPTION, sizes, strict=True)
         for end in WINDOWS
     ]
     evidence.table(
-        "Area under the ROC curve, mean over seeds", ["labels, window", *(text for _, text in SCORES.values())], rows
+        "Area under the ROC curve, mean over seeds",
+        ["labels, window", *(text for _, text in SCORES.values()), "‖x‖, a control"],
+        rows,
     )
     evidence.figure(
         partial(figures.compared, {name: areas.sel(score=name, window=LATE, drop=True) for name in SCORES}, "corruption",
@@ -85,9 +96,9 @@ def test_phi_finds_mislabelled_images(evidence, kept):
         "How well scores of the first 40 epochs find mislabelled images.",
     )  # fmt: skip
     task = CORRUPTED_CIFAR_SMALL.at(0.4).task
-    score = kept(score_of, "phi", 0.4, 0)
+    score = kept(score_of, "phi", 0.4, seeds[0])
     evidence.figure(
-        partial(ranked, task, 0, score, flipped(0.4, 0)),
+        partial(ranked, task, seeds[0], score, flipped(0.4, seeds[0])),
         "The 24 images with the largest Σφ of one seed at c = 0.4; a red frame is around those whose label is wrong.",
     )
 
@@ -105,8 +116,8 @@ def score_of(name, level, seed):
     statement="A wrong label makes the trajectory of the very same image longer",
     scope="mean Σφ over 40 epochs of the images that flip at c, against the same images, seed and order at c = 0",
 )
-def test_a_wrong_label_makes_the_trajectory_longer(evidence, kept):
-    _, pairs = found_in(kept, SEEDS[::-1])  # so that two workers share the work
+def test_a_wrong_label_makes_the_trajectory_longer(chosen_seeds, evidence, kept):
+    _, pairs = found_in(kept, (chosen_seeds or SEEDS)[::-1])  # so that two workers share the work
     for level in CORRUPTION:
         one = pairs.sel(corruption=level, drop=True)
         wrong, own = (one.sel(label=name, drop=True) for name in ("wrong", "own"))
@@ -122,8 +133,8 @@ def test_a_wrong_label_makes_the_trajectory_longer(evidence, kept):
     statement="The plain summed loss finds mislabelled images better than Σεφ does, early and late",
     scope="the same runs, after 5 and 40 epochs; area under the ROC curve, paired by seed",
 )
-def test_the_loss_finds_them_better(evidence, kept):
-    areas, _ = found_in(kept, SEEDS)
+def test_the_loss_finds_them_better(chosen_seeds, evidence, kept):
+    areas, _ = found_in(kept, chosen_seeds or SEEDS)
     for end in (EARLY, LATE):
         for level in CORRUPTION:
             one = areas.sel(window=end, corruption=level, drop=True)
