@@ -45,7 +45,7 @@ def trend(
     Raises
     ------
     ValueError
-        If `values` has other dimensions than `along` and "seed", or fewer than two levels or seeds.
+        If `values` has other dimensions than `along` and "seed", or fewer than two levels.
     """
     table = _block_table(values, along)
     return _ordered(
@@ -146,6 +146,8 @@ def _ordered(
     test = "Page's trend test" if levels > 2 else "Wilcoxon signed-rank test"
     if problem is None and not np.isfinite(table).all():
         problem = f"{int((~np.isfinite(table)).sum())} of {table.size} values are not finite"
+    if problem is None and blocks < 2:
+        problem = f"a test needs at least 2 seeds, got {blocks}"
     if problem:
         return Finding(
             quantity, test, Verdict.INCONCLUSIVE, problem, minimum_effect=minimum_effect, level=level, blocks=blocks,
@@ -220,8 +222,8 @@ def _block_table(values: xr.DataArray, along: str) -> np.ndarray:
             f"a test along {along!r} needs one number a seed and level, dimensions ({_BLOCK!r}, {along!r});"
             f" got {tuple(values.dims)}"
         )
-    if values.sizes[along] < 2 or values.sizes[_BLOCK] < 2:
-        raise ValueError(f"a test needs at least 2 levels and 2 seeds, got {values.sizes[along]} and {values.sizes[_BLOCK]}")
+    if values.sizes[along] < 2:
+        raise ValueError(f"a test needs at least 2 levels, got {values.sizes[along]}")
     return np.asarray(values.transpose(_BLOCK, along).values, dtype=float)
 
 

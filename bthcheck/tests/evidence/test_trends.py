@@ -196,5 +196,14 @@ def test_a_forgotten_dimension_is_named(blocks):
     values = blocks(np.ones((3, 4))).expand_dims(epoch=2)
     with pytest.raises(ValueError, match=r"needs one number a seed and level.*got \('epoch', 'seed', 'frequency'\)"):
         trend(values, ALONG)
-    with pytest.raises(ValueError, match="at least 2 levels and 2 seeds, got 4 and 1"):
-        trend(blocks(np.ones((1, 4))), ALONG)
+    with pytest.raises(ValueError, match="at least 2 levels, got 1"):
+        trend(blocks(np.ones((4, 1))), ALONG)
+
+
+def test_one_seed_says_nothing_and_is_no_error(blocks):
+    """As with ``--seeds 1``, and where a claim keeps one seed of two for choosing."""
+    one = blocks(np.arange(4.0)[None])
+    pair = (one.isel(frequency=0, drop=True), one.isel(frequency=1, drop=True))
+    for finding in (trend(one, ALONG), correlation(one, one, ALONG), paired(*pair), paired(*(half[:0] for half in pair))):
+        assert finding.verdict is Verdict.INCONCLUSIVE
+        assert finding.reason == f"a test needs at least 2 seeds, got {finding.blocks}"
