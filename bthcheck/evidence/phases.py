@@ -5,7 +5,7 @@ two frequencies has the longer normalised trajectory. One training shows all cel
 effect with its interval, never a verdict.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -65,7 +65,6 @@ def phase_diagram(
     *,
     executor: Executor | None = None,
     cache: Any = None,
-    said: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Train a grid and return mean φ and training loss of every cell.
 
@@ -73,7 +72,6 @@ def phase_diagram(
     ----------
     seeds : of the runs in every cell
     executor, cache : as for `bthcheck.run`
-    said : is called with how many of how many settings are trained
 
     Returns
     -------
@@ -86,12 +84,10 @@ def phase_diagram(
     settings = list(product(grid.widths, grid.points, grid.learning_rates))
     phi: list[np.ndarray] = []
     loss: list[np.ndarray] = []
-    for number, (width, points, rate) in enumerate(settings):
+    for width, points, rate in settings:
         runs = engines.run(grid.experiment(width, points, rate, seeds), cache=cache, progress=False, executor=executor)
         for into, values in ((phi, runs.trajectory_length / runs.steps_per_epoch), (loss, runs.train_loss)):
             into.append(np.stack([_window(values.transpose("epoch", "frequency", "seed").values, end) for end in grid.epochs]))
-        if said is not None:
-            said(number + 1, len(settings))
     sizes = [len(values) for values in (grid.widths, grid.points, grid.learning_rates)]
     coords = dict(zip((*AXES, "frequency", "seed"), (grid.widths, grid.points, grid.learning_rates, grid.epochs,
                   grid.frequencies, seeds), strict=True))  # fmt: skip
@@ -153,3 +149,24 @@ def _interval(up: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def counted(found: xr.Dataset) -> dict[str, int]:
     """Return how many cells are in each of `STATES`."""
     return {name: int((found.state == number).sum()) for number, name in enumerate(STATES)}
+
+
+@neutral()
+def boundary(found: xr.Dataset) -> xr.Dataset:
+    """Return where the boundary of `fit` is, of what `phases` returned, over (width, points, learning_rate).
+
+    Returns
+    -------
+    xarray.Dataset
+        `epochs`, the first number of epochs from which on every cell is fit, NaN where the last is not; and mean τ of the cells
+        `before` and `after` it, NaN where there are none.
+    """
+    fitted = found.fit.transpose(..., "epochs")
+    lasting = fitted.copy(data=np.logical_and.accumulate(fitted.values[..., ::-1], axis=-1)[..., ::-1])
+    return xr.Dataset(
+        {
+            "epochs": found.epochs.where(lasting).min("epochs"),
+            "before": found.tau.where(~lasting).mean("epochs"),
+            "after": found.tau.where(lasting).mean("epochs"),
+        }
+    )

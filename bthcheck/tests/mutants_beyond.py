@@ -141,4 +141,9 @@ MUTANTS_BEYOND_THE_PAPER = [
         "claim.statistical for claim in claims.values()",
         (f"{FAMILIES}::test_a_family_that_is_full_leaves_the_other_alone",),
     ),
+    Mutant(
+        "phase diagram", "the boundary is where a cell is fit for the first time", "evidence/phases.py",
+        "np.logical_and.accumulate(fitted.values[..., ::-1], axis=-1)[..., ::-1]", "fitted.values",
+        ("evidence/test_phases.py::test_the_boundary_is_where_cells_are_fit_from_there_on",),
+    ),
 ]  # fmt: skip

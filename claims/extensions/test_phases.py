@@ -3,8 +3,14 @@
 from functools import partial
 
 from bthcheck import claim
-from bthcheck.evidence.phases import STATES, counted, fit_pairs, phase_diagram, phases
+from bthcheck.evidence.phases import STATES, boundary, counted, fit_pairs, phase_diagram, phases
 from bthcheck.figures.phases import phase_diagram as drawn
+
+
+def said(cell):
+    """Where the boundary is for one width, number of points and learning rate."""
+    epochs, before, after = (cell[name].item() for name in ("epochs", "before", "after"))
+    return f"never ({before:.2f})" if epochs != epochs else f"{epochs:.0f} ({before:.2f} | {after:.2f})"
 
 
 @claim(
@@ -27,6 +33,16 @@ def test_order_holds_where_the_data_are_fit(sinusoids, evidence, kept):
     counts = counted(found)
     unfit = found.tau.where(~found.fit)
     evidence.table("Cells by what their seeds say", ["state", "cells"], [[name, counts[name]] for name in STATES])
+    edge = boundary(found)
+    evidence.table(
+        "Epochs from which on the data are fit, and mean τ before | after",
+        ["points, learning rate", *(f"width {width}" for width in edge.width.values.tolist())],
+        [
+            [f"{points}, {rate:g}", *(said(edge.sel(width=width, points=points, learning_rate=rate)) for width in edge.width)]
+            for points in edge.points.values.tolist()
+            for rate in edge.learning_rate.values.tolist()
+        ],
+    )
     evidence.note(
         f"Of {found.tau.size} cells {int(found.fit.sum())} are fit by both runs of at least half of the seeds: there mean τ is"
         f" {float(found.tau.where(found.fit).mean()):.2f}, elsewhere {float(unfit.mean()):.2f}."

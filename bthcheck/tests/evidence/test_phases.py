@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import stats
 
 import bthcheck
-from bthcheck.evidence.phases import AXES, STATES, Grid, counted, fit_pairs, phase_diagram, phases
+from bthcheck.evidence.phases import AXES, STATES, Grid, boundary, counted, fit_pairs, phase_diagram, phases
 from bthcheck.experiments import SINUSOIDS
 from bthcheck.figures.phases import phase_diagram as drawn
 from bthcheck.networks import MLP
@@ -16,9 +16,7 @@ SMALL = Grid(widths=(3, 5), points=(6, 8), learning_rates=(0.002, 0.004), epochs
 
 
 def test_a_cell_is_what_its_runs_are_after_so_many_epochs():
-    said = []
-    cells = phase_diagram((0, 3), SMALL, said=lambda *numbers: said.append(numbers))
-    assert said[-1] == (8, 8)
+    cells = phase_diagram((0, 3), SMALL)
     assert dict(cells.sizes) == {"width": 2, "points": 2, "learning_rate": 2, "epochs": 2, "frequency": 2, "seed": 2}
     experiment = SINUSOIDS.replace(
         task=Sinusoid(train=8, test=1),
@@ -83,3 +81,15 @@ def test_every_cell_is_drawn_and_the_boundary_where_fit_ends():
 def test_an_empty_grid_is_refused(fields):
     with pytest.raises(ValueError, match="at least one value on every axis and two frequencies"):
         Grid(**fields)
+
+
+def test_the_boundary_is_where_cells_are_fit_from_there_on():
+    fit = [[False, True, False, True, True], [True] * 5, [False] * 5, [True, True, True, True, False]]
+    tau = [[0.0, 0.2, 0.4, 0.8, 1.0]] * 4
+    coords = {"width": [1, 2, 3, 4], "points": [20], "learning_rate": [0.1], "epochs": [1, 2, 4, 8, 16]}
+    shape = (4, 1, 1, 5)
+    found = xr.Dataset({"fit": (AXES, np.reshape(fit, shape)), "tau": (AXES, np.reshape(tau, shape))}, coords)
+    edge = boundary(found).squeeze()
+    np.testing.assert_array_equal(edge.epochs, [8, 1, np.nan, np.nan])
+    np.testing.assert_allclose(edge.before, [0.2, np.nan, 0.48, 0.48])
+    np.testing.assert_allclose(edge.after, [0.9, 0.48, np.nan, np.nan])
