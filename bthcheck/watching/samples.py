@@ -88,7 +88,7 @@ class Samples:
             warnings.warn(f"bthcheck.watch: {what}", stacklevel=2)
 
 
-_EMPTY = {
+_EMPTY: dict[str, np.ndarray] = {
     "index": np.zeros(0, np.int64), "step": np.zeros(0, np.int64), "epoch": np.zeros(0),
     "phi": np.zeros(0, np.float32), "epsilon": np.zeros(0, np.float32),
 }  # fmt: skip
