@@ -180,7 +180,7 @@ def test_claims_import_no_private_name():
 
 def test_the_picture_shows_the_imports_as_they_are():
     pytest.importorskip("grimp")
-    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
+    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "figures" / "draw_architecture.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     modules, arcs = script.imports()
@@ -194,10 +194,10 @@ def test_the_picture_shows_the_imports_as_they_are():
 
 
 def test_the_page_on_architecture_names_files_that_are_there():
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)\)", page)
     assert len(links) > 20
-    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+    assert not [link for link in links if not (ROOT / "docs" / "explanation" / link).exists()]
     table = page[page.index("| question") : page.index("## Names")]
     files = re.findall(r"`([a-z_/]+\.(?:py|html))`", table)
     assert len(files) > 15

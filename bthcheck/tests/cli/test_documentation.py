@@ -1,4 +1,4 @@
-"""docs/command.md: its examples run, and the help it shows is what there is."""
+"""docs/reference/command.md: its examples run, and the help it shows is what there is."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from bthcheck.cli.command import VERBS, command
 from bthcheck.cli.errors import STATUSES
 
 ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "command.md"
+PAGE = ROOT / "docs" / "reference" / "command.md"
 WIDTH = 100
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="not a checkout of the project")
 

@@ -1,4 +1,4 @@
-"""Draw the figures of docs/scale.md, and write its tables: ``python docs/scale_figures.py``, from docs/scale.json.
+"""Draw the figures of docs/how-to/scale.md, and write its tables, from scale.json: ``python docs/figures/scale_figures.py``.
 
 With ``--measure`` the numbers are measured first, which takes minutes on two idle cores; with ``--full`` too, much longer.
 """
@@ -24,7 +24,7 @@ from bthcheck.files import write_whole
 from bthcheck.report.environment import describe
 
 FOLDER = Path(__file__).parent
-NUMBERS, PAGE = FOLDER / "scale.json", FOLDER / "scale.md"
+NUMBERS, PAGE = FOLDER / "scale.json", FOLDER.parent / "how-to" / "scale.md"
 GROWTH, SCHEDULES = FOLDER / "scale-growth.svg", FOLDER / "scale-schedules.svg"
 ENTRIES = (1000, 5000, 20_000)
 STEPS = 1_000_000
@@ -35,12 +35,12 @@ STEP_SECONDS = {
 }
 """Machine → measured seconds of a step of the paper's CNN with all statistics, and how many runs make it side by side."""
 COLORS = {32: "#2a7f62", 320: "#c97b12", 3200: "#8e3b8f"}
-_COMMAND = "python docs/scale_figures.py"
+_COMMAND = "python docs/figures/scale_figures.py"
 
 
 def measure(full: bool) -> dict[str, Any]:
     """Measure everything, and say it as it comes."""
-    found: dict[str, Any] = {"processor": describe(FOLDER.parent)["processor"], "growth": growth.report(full)}
+    found: dict[str, Any] = {"processor": describe(FOLDER.parents[1])["processor"], "growth": growth.report(full)}
     found["lookups"] = {}
     for entries in ENTRIES:
         found["lookups"][str(entries)] = lookups.measured(entries)
@@ -156,7 +156,7 @@ def draw_schedules(found: dict[str, Any], path: Path = SCHEDULES) -> None:
 
 
 def schedule_table(found: dict[str, Any]) -> str:
-    """Return the rows of docs/scale.md on runs and workers."""
+    """Return the rows of docs/how-to/scale.md on runs and workers."""
     costs = Costs(**found["costs"])
     counts = (1, 2, 8, 32, 100, 320, 1000)
     named = ["1 worker", *(f"{count}" for count in counts[1:])]
@@ -171,7 +171,7 @@ def schedule_table(found: dict[str, Any]) -> str:
 
 
 def growth_table(found: dict[str, Any]) -> str:
-    """Return the rows of docs/scale.md on what grows how."""
+    """Return the rows of docs/how-to/scale.md on what grows how."""
     lines = ["| size | from, to | seconds | power | expected | MB | power | expected |", "|---" * 8 + "|"]
     for axis in growth.AXES:
         points = [growth.Point(**point) for point in found["growth"][axis.name]]
@@ -185,7 +185,7 @@ def growth_table(found: dict[str, Any]) -> str:
 
 
 def lookup_table(found: dict[str, Any]) -> str:
-    """Return the rows of docs/scale.md on the cache."""
+    """Return the rows of docs/how-to/scale.md on the cache."""
     names = (*lookups.CONSTANT, *lookups.LINEAR)
     lines = ["| entries | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
     for count, times in found["lookups"].items():
@@ -195,7 +195,7 @@ def lookup_table(found: dict[str, Any]) -> str:
 
 
 def report_table(found: dict[str, Any]) -> str:
-    """Return the rows of docs/scale.md on the report."""
+    """Return the rows of docs/how-to/scale.md on the report."""
     lines = ["| claims | seeds | levels | index.html | of it figures | records.json | to make the page |", "|---" * 7 + "|"]
     for one in found["reports"]:
         session, report = one["session"], one["report"]
@@ -207,7 +207,7 @@ def report_table(found: dict[str, Any]) -> str:
 
 
 def times_table(found: dict[str, Any]) -> str:
-    """Return the rows of docs/scale.md on how long the paper's experiment takes where."""
+    """Return the rows of docs/how-to/scale.md on how long the paper's experiment takes where."""
     (core, (step, _)), (card, (together, side_by_side)) = STEP_SECONDS.items()
     times, costs = times_of(found, RUNS[0], "alone"), Costs(**found["costs"])
     lines = ["| where | 32 runs take |", "|---|---|"]
@@ -254,8 +254,8 @@ def _short(seconds: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure if that is asked for, then draw and write."""
-    parser = argparse.ArgumentParser(description="Draw the figures of docs/scale.md and write its tables.")
-    parser.add_argument("--measure", action="store_true", help="measure anew, and keep it in docs/scale.json")
+    parser = argparse.ArgumentParser(description="Draw the figures of docs/how-to/scale.md and write its tables.")
+    parser.add_argument("--measure", action="store_true", help="measure anew, and keep it in docs/figures/scale.json")
     parser.add_argument("--full", action="store_true", help="the large sizes too")
     options = parser.parse_args(arguments)
     if options.measure:

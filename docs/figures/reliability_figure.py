@@ -1,4 +1,4 @@
-"""Draw docs/reliability.svg from its own runs: ``python docs/reliability_figure.py``.
+"""Draw docs/figures/reliability.svg from its own runs: ``python docs/figures/reliability_figure.py``.
 
 A row is a condition that must not matter, a column an engine: how many runs are the same to the bit as under no condition.
 """
@@ -44,7 +44,7 @@ def draw(found: list[Comparison], where: str, path: Path = PICTURE) -> None:
 
 
 if __name__ == "__main__":
-    facts = describe(Path(__file__).parents[1])
+    facts = describe(Path(__file__).parents[2])
     compared = measure(lambda line: print(line, flush=True))
     draw(compared, f"{facts['processor']}, torch {facts['torch']}, numba {facts['numba']}")
     print(f"drawn: {PICTURE.name}")

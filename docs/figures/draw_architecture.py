@@ -1,4 +1,4 @@
-"""Draw docs/architecture.svg from the imports as they are: ``python docs/draw_architecture.py``.
+"""Draw docs/figures/architecture.svg from the imports as they are: ``python docs/figures/draw_architecture.py``.
 
 Floors are those of the layers contract in pyproject.toml, from the top down. An arc is an import from one floor to another, the
 thicker the more modules import; all of them go down.
@@ -14,8 +14,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-ROOT = Path(__file__).parents[1]
-PICTURE = ROOT / "docs" / "architecture.svg"
+ROOT = Path(__file__).parents[2]
+PICTURE = Path(__file__).with_name("architecture.svg")
 WIDTH = 5.4  # of a floor, in inches, as all lengths here
 MARGIN = 2.0  # beside it, for the arcs
 SAYS = {

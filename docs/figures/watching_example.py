@@ -1,6 +1,6 @@
-"""Watch a small CNN learn clean and redrawn labels, with Adam and with SGD: ``python docs/watching_example.py``.
+"""Watch a small CNN learn clean and redrawn labels, with Adam and with SGD: ``python docs/figures/watching_example.py``.
 
-Writes docs/watching.svg, which docs/watching.md shows, and prints what the tests say. It takes minutes on two cores.
+Writes docs/figures/watching.svg, which docs/how-to/watching.md shows, and prints what the tests say. It takes minutes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
