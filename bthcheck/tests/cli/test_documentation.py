@@ -58,17 +58,6 @@ def test_the_examples_of_the_page_run(bth, said, monkeypatch):
         assert code == 0, f"{line}\n{text}"
 
 
-def test_the_examples_of_the_readme_are_flags_that_there_are():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme[readme.index("## From a shell") :]
-    lines = re.findall(r"^bthcheck (.*)$", section, re.M)
-    assert len(lines) > 3
-    for line in lines:
-        verb = shlex.split(line)[0]
-        text = helped(verb)
-        assert not [flag for flag in re.findall(r"--[a-z-]+", line) if flag not in text and verb != "verify"], line
-
-
 def test_warnings_are_sentences(tmp_path):
     source = "import warnings; from bthcheck.cli import main; main(['train', '--load', 'x']); warnings.warn('so it is')"
     process = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, cwd=tmp_path)
