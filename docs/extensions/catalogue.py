@@ -50,9 +50,9 @@ def _section(claim: Statement, record: dict[str, dict[str, str]], root: Path) ->
 
 
 def _in_order(name: str) -> tuple[str, int, str]:
-    """Sort T2 before T10, and what is no such name first."""
+    """Sort T2 before T10, and what is no such name last."""
     match = re.match(r"([A-Z])(\d+)", name)
-    return (match[1], int(match[2]), name) if match else ("", 0, name)
+    return (match[1], int(match[2]), name) if match else ("~", 0, name)
 
 
 def _first_sentence(path: Path) -> str:
@@ -70,7 +70,13 @@ def _insert(app: Any, name: str, source: list[str]) -> None:
         source[0] = source[0].replace(MARK, catalogue())
 
 
+def _always(app: Any, environment: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """Return the page that is read anew at every build: it depends on files that Sphinx knows nothing of."""
+    return [PAGE] if PAGE in environment.found_docs else []
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Connect with Sphinx."""
     app.connect("source-read", _insert)
+    app.connect("env-get-outdated", _always)
     return {"parallel_read_safe": True}

@@ -11,6 +11,7 @@ from typing import Any
 FIELDS = {"Parameters": "param", "Attributes": "param", "Returns": "returns", "Yields": "yields", "Raises": "raises"}
 _ENTRY = re.compile(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*) : (.*)$")
 _CODE = re.compile(r"(``.+?``|`[^`]+`)")
+_ALIGNED = re.compile(r"^(\S+) {2,}(\S.*)$")
 _BULLET = re.compile(r"^(?:-|\d+\.) ")
 
 
@@ -56,7 +57,11 @@ def _block(block: list[str], field: str) -> list[str]:
     if _ENTRY.match(block[0]):
         entries = _items(block, _ENTRY)
         matches = [_ENTRY.match(entry) for entry in entries]
-        return [f":param {inline(match[1])}: {inline(match[2])}" for match in matches if match]
+        # A comma or a space would make a type of the first name.
+        return [f":param {inline(match[1].replace(', ', '/'))}: {inline(match[2])}" for match in matches if match]
+    if len(block) > 1 and _ALIGNED.match(block[0]):
+        matches = [_ALIGNED.match(entry) for entry in _items(block, _ALIGNED)]
+        return [f"- **{match[1]}**: {inline(match[2])}" for match in matches if match]
     if all(line.startswith("    ") for line in block):
         return ["::", "", *block]
     if _BULLET.match(block[0]):

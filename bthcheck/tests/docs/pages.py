@@ -3,7 +3,8 @@
 A block may have marks, comments of HTML just above it, which neither GitHub nor the site shows:
 
 ``<!-- file: NAME -->``  it is a file, which later blocks of the page may use
-``<!-- exit: STATUS -->``  its last command ends with this status
+``<!-- exit: STATUS -->``  its commands end with this status
+``<!-- numbers: differ -->``  of an output: where a number stands, another may
 ``<!-- run by: TEST -->``  it is run by the test in that file; at the top of a page, all of its blocks are
 ``<!-- not run: REASON -->``
 """
@@ -28,9 +29,10 @@ CODE = ("python", "sh")
 """Languages of blocks that are run."""
 DATA = ("text", "yaml", "toml", "json", "ini")
 """Languages of blocks that are shown: output, files."""
-MARKS = ("file", "exit", "run by", "not run")
+MARKS = ("file", "exit", "numbers", "run by", "not run")
 _FENCE = re.compile(r"^( *)(`{3,})(\S*)[^\n]*\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
 _MARK = re.compile(r"<!-- ([a-z ]+): ((?:(?!-->).)*) -->\s*$", re.DOTALL)
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _PROGRAMS = {"python": (), "pytest": ("-m", "pytest"), "bthcheck": ("-m", "bthcheck")}
 
 
@@ -116,7 +118,9 @@ def run(page: Path, folder: Path) -> Ran:
                 ran.printed.append(_shell(block, where, folder))
                 last = block
             elif block.language == "text" and last is not None:
-                check(block.text, ran.printed[-1], where, whole=last.language == "python")
+                level = re.compile("(?!)") if "numbers" not in block.marks else _NUMBER
+                shown, printed = (level.sub("0", text) for text in (block.text, ran.printed[-1]))
+                check(shown, printed, where, whole=last.language == "python")
                 last = None
     return ran
 

@@ -52,7 +52,7 @@ def test_every_link_within_the_project_leads_somewhere(page):
 
 def test_every_page_is_in_the_index():
     index = (DOCS / "index.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^([a-z-]+/[\w/-]+)$", index, re.MULTILINE))
+    listed = set(re.findall(r"^(?:[^`(\n]* <)?([a-z-]+/[\w/-]+)>?$", index, re.MULTILINE))
     there = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")} - {"index"}
     assert there - listed == {"examples/spirals/README"}  # which is below a page
     assert listed <= there
@@ -92,6 +92,10 @@ Notation as in ``b_1``; x_ is no link.
 
     run(1)
 
+on   one
+     thing
+off  another
+
 Parameters
 ----------
 values, others : one number
@@ -112,7 +116,10 @@ Notation as in ``b_1``; x\_ is no link.
 
     run(1)
 
-:param values, others: one number a level
+- **on**: one thing
+- **off**: another
+
+:param values/others: one number a level
 :param \*\*options: of ``trend``
 
 :raises ValueError: If \|x\| is negative.
