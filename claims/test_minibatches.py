@@ -1,7 +1,7 @@
 """T8: T1 with minibatches (appendix of the paper). Levels are the frequencies 0.25 and 0.75, blocks are seeds.
 
 The φ of a batch is the norm of a mean of gradients, each weighted by its share of ε and signed: a lower bound on their norms.
-docs/minibatches.md says what that leaves of Theorem 1.
+docs/explanation/minibatches.md says what that leaves of Theorem 1.
 """
 
 from functools import partial

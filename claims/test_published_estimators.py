@@ -1,6 +1,7 @@
 """The estimators of the authors' released code beside the paper's definitions, on the same runs.
 
-Each row of docs/published-estimators.md: what the code computes, what the paper defines, and whether a conclusion survives.
+Each row of docs/explanation/published-estimators.md: what the code computes, what the paper defines, and whether a conclusion
+survives.
 The step-by-step rows of the sinusoids are measured on the 10 epochs that follow their training.
 """
 

@@ -280,7 +280,7 @@ def _file_name(name: str) -> str:
     "--write",
     "page",
     type=click.Path(exists=True, dir_okay=False, writable=True, path_type=Path),
-    help="A page, such as docs/noticing.md, in which to write the tables anew.",
+    help="A page, such as docs/explanation/noticing.md, in which to write the tables anew.",
 )
 @click.option(
     "--records",

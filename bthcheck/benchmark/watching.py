@@ -21,7 +21,7 @@ _ROUNDS = {1: 100, 32: 100}
 
 
 def three_convolutions() -> nn.Sequential:
-    """Return the CNN of docs/watching.md, (m, 3, 32, 32) to (m,)."""
+    """Return the CNN of docs/how-to/watching.md, (m, 3, 32, 32) to (m,)."""
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),

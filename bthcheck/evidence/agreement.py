@@ -2,7 +2,7 @@
 
 The same seeds on another processor give the same distribution and not the same digits: training amplifies the last one. So a
 difference has to be shown by a test, at a level so small that all tests of a session together seldom raise a false alarm.
-docs/noticing.md has what the tests notice, measured, and why `MARGIN` of shifts.py is what it is.
+docs/explanation/noticing.md has what the tests notice, measured, and why `MARGIN` of shifts.py is what it is.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 Chaos takes time: after a few hundred steps the median run differs by 10⁻⁷ between processors, and between float32 and float64.
 So whatever changes what is trained shows here at once, whether or not it changes the distribution of what comes out in the end.
-docs/noticing.md has the measurements.
+docs/explanation/noticing.md has the measurements.
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ def pytest_terminal_summary(terminalreporter):
         return
     terminalreporter.section("mutants, and what noticed them")
     for mutant, tests in rows:
-        # Whose verdict a mutant changes is seen by that ring; most are tried on the library's tests alone (docs/noticing.md).
+        # Whose verdict a mutant changes is seen by that ring; most are tried on the library's tests alone (noticing.md).
         ring = "verdicts" if any(test.startswith("claims/") for test in tests) else "–"
         terminalreporter.write_line(f"{mutant}  [ring: {ring}]")
         for test in tests or ["NOTHING"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "own-networks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-networks.md"
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="not a checkout of the project")
 CHECK = """
 assert dict(runs.sizes) == {"radius": 2, "seed": 3, "epoch": 20, "parameter": sum(p.numel() for p in module.parameters())}

@@ -19,8 +19,9 @@ def test_ci_runs_the_two_commands_of_the_readme():
     commands = re.findall(r"```sh\n(python3 .*)\n```", readme)
     assert len(commands) == 2
     ci = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "tox" in line]
-    assert ci[:5] == [*commands, *(f".venv/bin/tox run -e {names}" for names in ("lowest,newest", "integrations", "changes"))]
-    assert [line.split()[-2] for line in ci[5:]] == ['"py3$version";']  # other Pythons, where there are any
+    others = ("docs", "lowest,newest", "integrations", "changes")
+    assert ci[:6] == [*commands, *(f".venv/bin/tox run -e {names}" for names in others)]
+    assert [line.split()[-2] for line in ci[6:]] == ['"py3$version";']  # other Pythons, where there are any
 
 
 def test_lowest_versions_are_those_that_are_promised():
@@ -66,13 +67,13 @@ def test_the_part_of_the_tests_that_other_versions_run_is_there():
         assert not name or f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
-def test_readme_names_every_option():
+def test_the_page_on_options_names_every_option():
     from bthcheck.harness.options import OPTIONS
 
     assert len(OPTIONS) == 17
-    readme = (ROOT / "README.md").read_text()
-    assert not [name for name in OPTIONS if f"`--{name}" not in readme]
-    assert "`--bth-" in readme
+    page = (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
+    assert not [name for name in OPTIONS if f"`--{name}" not in page]
+    assert "`--bth-" in page
 
 
 def test_every_claim_has_a_verdict_on_record_for_every_profile():
@@ -180,7 +181,7 @@ def test_claims_import_no_private_name():
 
 def test_the_picture_shows_the_imports_as_they_are():
     pytest.importorskip("grimp")
-    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
+    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "figures" / "draw_architecture.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     modules, arcs = script.imports()
@@ -194,10 +195,10 @@ def test_the_picture_shows_the_imports_as_they_are():
 
 
 def test_the_page_on_architecture_names_files_that_are_there():
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)\)", page)
     assert len(links) > 20
-    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+    assert not [link for link in links if not (ROOT / "docs" / "explanation" / link).exists()]
     table = page[page.index("| question") : page.index("## Names")]
     files = re.findall(r"`([a-z_/]+\.(?:py|html))`", table)
     assert len(files) > 15

@@ -1,4 +1,4 @@
-"""docs/scale.md: its scripts and commands run as they stand there, at a small size, and its figures show what was measured."""
+"""docs/how-to/scale.md: its scripts and commands run as they stand there, but small, and its figures show what was measured."""
 
 import importlib.util
 import inspect
@@ -19,7 +19,7 @@ import xarray as xr
 import bthcheck
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "scale.md"
+PAGE = ROOT / "docs" / "how-to" / "scale.md"
 FILE = "cifar10-airplane-dog.npz"
 SMALL = """
 from bthcheck.experiments import SINUSOIDS
@@ -212,7 +212,7 @@ def test_options_and_modules_that_the_page_names_are_there():
 
 
 def figures():
-    spec = importlib.util.spec_from_file_location("scale_figures", ROOT / "docs" / "scale_figures.py")
+    spec = importlib.util.spec_from_file_location("scale_figures", ROOT / "docs" / "figures" / "scale_figures.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     return script
@@ -223,7 +223,7 @@ def test_tables_and_figures_are_those_of_the_numbers(tmp_path):
     found = json.loads(script.NUMBERS.read_text(encoding="utf-8"))
     for name, table in script.TABLES.items():
         assert script.replaced(page(), name, table(found), by=script._COMMAND) == page(), (
-            f"run python docs/scale_figures.py: {name}"
+            f"run python docs/figures/scale_figures.py: {name}"
         )
     for draw, path in ((script.draw_growth, script.GROWTH), (script.draw_schedules, script.SCHEDULES)):
         for number in range(2):

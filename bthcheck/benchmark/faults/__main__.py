@@ -1,4 +1,4 @@
-"""``python -m bthcheck.benchmark.faults``: the table of docs/reliability.md, by as many seeded trials as are asked for."""
+"""``python -m bthcheck.benchmark.faults``: the table of docs/explanation/reliability.md, by seeded trials."""
 
 import argparse
 import platform

@@ -15,7 +15,7 @@ from bthcheck.report.experiments import identity
 from bthcheck.tests.mutation import IS_CHECKOUT
 
 LEVELS = ["0.25", "0.5", "1"]
-PAGE = Path(__file__).parents[3] / "docs" / "noticing.md"
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "noticing.md"
 
 
 def finding(quantity="φ", values=None, **fields):

@@ -1,5 +1,6 @@
-"""docs/command.md: its examples run, and the help it shows is what there is."""
+"""docs/reference/command.md: its examples run, and the help it shows is what there is."""
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -13,23 +14,26 @@ from bthcheck.cli.command import VERBS, command
 from bthcheck.cli.errors import STATUSES
 
 ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "command.md"
-WIDTH = 100
+PAGE = ROOT / "docs" / "reference" / "command.md"
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="not a checkout of the project")
 
 
-def helped(*verb):
-    """Return the help of a verb as a terminal of 100 characters shows it."""
-    result = CliRunner().invoke(command, [*verb, "--help"], prog_name="bthcheck", terminal_width=WIDTH)
-    return "\n".join(line.rstrip() for line in result.output.rstrip().splitlines())
+def script():
+    spec = importlib.util.spec_from_file_location("write_help", ROOT / "docs" / "write_help.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_the_page_shows_the_help_that_there_is():
-    blocks = re.findall(r"```text\n\$ bthcheck ([a-z ]+) --help\n(.*?)\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert [verb for verb, _ in blocks if " " not in verb] == re.findall(r"^## (\w+)", PAGE.read_text(encoding="utf-8"), re.M)
-    assert {verb for verb, _ in blocks if " " not in verb} == set(VERBS)
-    for verb, text in blocks:
-        assert text == helped(*verb.split()), verb
+    page, help_of = PAGE.read_text(encoding="utf-8"), script()
+    verbs = [verb for verb, _ in help_of.BLOCK.findall(page)]
+    assert [verb for verb in verbs if " " not in verb] == re.findall(r"^## (\w+)", page, re.M)
+    assert {verb for verb in verbs if " " not in verb} == set(VERBS)
+    assert page == help_of.written(page), "run python docs/write_help.py"
+    assert help_of.written(page.replace("Exit status", "exit")) == page
+    said = CliRunner().invoke(command, ["list", "--help"], prog_name="bthcheck", terminal_width=help_of.WIDTH).output
+    assert all(line.rstrip() in page for line in said.splitlines())
 
 
 def test_every_status_is_explained():
@@ -56,17 +60,6 @@ def test_the_examples_of_the_page_run(bth, said, monkeypatch):
         else:
             code, text = said(*arguments)
         assert code == 0, f"{line}\n{text}"
-
-
-def test_the_examples_of_the_readme_are_flags_that_there_are():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme[readme.index("## From a shell") :]
-    lines = re.findall(r"^bthcheck (.*)$", section, re.M)
-    assert len(lines) > 3
-    for line in lines:
-        verb = shlex.split(line)[0]
-        text = helped(verb)
-        assert not [flag for flag in re.findall(r"--[a-z-]+", line) if flag not in text and verb != "verify"], line
 
 
 def test_warnings_are_sentences(tmp_path):

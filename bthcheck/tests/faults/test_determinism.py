@@ -1,4 +1,4 @@
-"""The same numbers, to the bit, under every condition that must not matter; docs/reliability_figure.py draws them all.
+"""The same numbers, to the bit, under every condition that must not matter; docs/figures/reliability_figure.py draws them all.
 
 Of the stacked engine no more is asked than to rounding: where runs are stacked otherwise, kernels may sum in another order.
 """

@@ -1,4 +1,4 @@
-"""docs/watching.md: what it shows runs, prints what it says, and names all that there is; and its example."""
+"""docs/how-to/watching.md: what it shows runs, prints what it says, and names all that there is; and its example."""
 
 import contextlib
 import functools
@@ -18,11 +18,11 @@ from bthcheck.tasks import CorruptedImages
 from bthcheck.watching.records import QUANTITIES
 
 DOCS = Path(__file__).parents[3] / "docs"
-pytestmark = pytest.mark.skipif(not (DOCS / "watching.md").exists(), reason="not a checkout of the project")
+pytestmark = pytest.mark.skipif(not (DOCS / "how-to" / "watching.md").exists(), reason="not a checkout of the project")
 
 
 def page():
-    return (DOCS / "watching.md").read_text(encoding="utf-8")
+    return (DOCS / "how-to" / "watching.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
@@ -35,7 +35,7 @@ def test_what_the_page_shows_runs_in_order_and_prints_what_it_says(monkeypatch):
     torch.manual_seed(0)
     with contextlib.redirect_stdout(printed):
         for block in blocks("python"):
-            exec(compile(block, "docs/watching.md", "exec"), shown)
+            exec(compile(block, "docs/how-to/watching.md", "exec"), shown)
     (expected,) = blocks("text")
     assert printed.getvalue() == expected
     assert shown["epochs"].sizes["epoch"] == 3
@@ -53,7 +53,7 @@ def test_what_the_page_shows_runs_in_order_and_prints_what_it_says(monkeypatch):
 def test_what_needs_more_than_one_process_is_python_at_least():
     assert blocks("py")
     for block in blocks("py"):
-        compile(block, "docs/watching.md", "exec")
+        compile(block, "docs/how-to/watching.md", "exec")
 
 
 def rows(heading):
@@ -116,7 +116,7 @@ def test_what_is_refused_is_refused_in_the_sentence_that_is_shown(what):
 
 
 def test_the_example_runs(tmp_path):
-    spec = importlib.util.spec_from_file_location("watching_example", DOCS / "watching_example.py")
+    spec = importlib.util.spec_from_file_location("watching_example", DOCS / "figures" / "watching_example.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     paper = example.PAPER.replace(
@@ -133,4 +133,4 @@ def test_the_example_runs(tmp_path):
         assert all(0 < value < 100 for finding in trends for row in finding.table["values"] for value in row)
     drawn = picture.read_text(encoding="utf-8")
     assert drawn.count('id="axes_') == 18
-    assert (DOCS / "watching.svg").read_text(encoding="utf-8").count('id="axes_') == 18
+    assert (DOCS / "figures" / "watching.svg").read_text(encoding="utf-8").count('id="axes_') == 18

@@ -1,7 +1,7 @@
 """The estimators of the authors' released code beside the paper's definitions, on the same runs.
 
 Each function computes one quantity as the code does, or both ways. What is known of the code is in
-docs/published-estimators.md; none of it is here.
+docs/explanation/published-estimators.md; none of it is here.
 """
 
 from bthcheck.theory.published.batches import first_of_batch
