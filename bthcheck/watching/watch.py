@@ -351,8 +351,8 @@ def watch(
     """Watch a PyTorch training: φ, ‖g‖, the path of the first bias, and local Lipschitz constants.
 
     Use it as ``with bthcheck.watch(model, optimizer) as w:`` around any loop. There is one record a step of the optimizer,
-    however many backward passes went into it. Training is not changed by a bit; see docs/how-to/watching.md for what that was tested
-    with. Notation as in `bthcheck.training.statistics`; φ of several samples is that of docs/explanation/minibatches.md.
+    however many backward passes went into it. Training is not changed by a bit; docs/how-to/watching.md says what that was
+    tested with. Notation as in `bthcheck.training.statistics`; φ of several samples: docs/explanation/minibatches.md.
 
     Parameters
     ----------
