@@ -13,10 +13,10 @@ from markupsafe import Markup
 from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
 from bthcheck.report import falsification as attacks
-from bthcheck.report import forest, sources, wording
+from bthcheck.report import forest, leftover, sources, wording
 from bthcheck.report.comparison import FALSE_ALARM
 from bthcheck.report.differences import Differences
-from bthcheck.report.ending import FINISHED, sentence
+from bthcheck.report.ending import FINISHED, RUNNING, sentence
 from bthcheck.report.environment import describe
 from bthcheck.report.json_text import written
 from bthcheck.report.numbers import count, duration, effect, number, numbers, p_value
@@ -49,6 +49,8 @@ def write(
     falsification: dict[str, Any] | None = None,
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
+
+    Once a session has ended, files beside the report that only earlier ones there had are removed.
 
     Parameters
     ----------
@@ -88,6 +90,9 @@ def write(
         **({} if falsification is None else {"falsification": falsification}),
     }
     records = plain(records)
+    before = leftover.earlier(folder) - leftover.files_of(records)
+    if state == RUNNING and before:
+        records[leftover.EARLIER] = sorted(before)
     page, text = (
         render(records, folder, differences=differences, record=record),
         json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False),
@@ -95,6 +100,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "records.json", text)
     write_whole(folder / "index.html", page)
+    if state != RUNNING:
+        leftover.remove(folder, before)
     return folder / "index.html"
 
 

@@ -163,6 +163,11 @@ def remark(row: Row) -> str:
     return f" ({text})" if text else ""
 
 
+def of_one_seed(caption: str) -> bool:
+    """Whether a figure is of one seed, by its caption: "Seed 0 after 1000 epochs"."""
+    return re.search(r"\b[Ss]eed \d", caption) is not None
+
+
 def anchor(path: str) -> str:
     """Return the identifier in the page of a figure, by the path of its file."""
     return "figure-" + re.sub(r"[^\w-]", "-", path.removeprefix("figures/").rpartition(".")[0])

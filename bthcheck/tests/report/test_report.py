@@ -214,12 +214,12 @@ def test_records_say_the_same(report):
     assert records["environment"]["numpy"] == np.__version__
 
 
-def browse(arguments, path, profile):
+def browse(arguments, path, profile, timeout=120):
     return subprocess.run(
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--hide-scrollbars",
          f"--user-data-dir={profile}", *arguments, path.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=timeout, check=True,
     )  # fmt: skip
 
 

@@ -101,6 +101,12 @@ def test_what_a_claim_is_about_of_a_theorem(source, said):
     assert remark(claim("A", source)) == said
 
 
+def test_a_figure_of_one_seed_says_so_in_its_caption():
+    assert sources.of_one_seed("Seed 0 after 1000 epochs: 543 regions.")
+    assert sources.of_one_seed("Images of seed 3.")
+    assert not sources.of_one_seed("Every seed is a line, of 10 seeds.")
+
+
 def test_an_anchor_is_an_identifier():
     assert anchor("figures/T1-CIFAR-2.svg") == "figure-T1-CIFAR-2"
     assert re.fullmatch(r"[\w-]+", anchor('figures/a.b "c-1.svg'))
