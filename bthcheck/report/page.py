@@ -129,6 +129,7 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
     environment.globals.update(needs_attention=needs_attention)
     environment.globals.update(
         picture=lambda path, label, name="": Markup(pictures.inline(path, _shown(label), name)),
+        drawn=lambda content, label: Markup(pictures.of(content, _shown(label))),
         again=lambda path, label, name: Markup(pictures.again(path, _shown(label), name)),
         glyphs=lambda: Markup(pictures.shared()),
     )

@@ -49,9 +49,16 @@ class Pictures:
         drawn_as : the identifier of the element, by which a page can show it a second time
         """
         try:
-            root = ElementTree.fromstring((self.folder / path).read_bytes())
-            return self._element(root, label, drawn_as)
-        except (OSError, ElementTree.ParseError, ValueError):
+            content = (self.folder / path).read_bytes()
+        except OSError:
+            return ""
+        return self.of(content, label, drawn_as)
+
+    def of(self, content: bytes, label: str, drawn_as: str = "") -> str:
+        """Return the contents of an SVG file as `inline` returns a file."""
+        try:
+            return self._element(ElementTree.fromstring(content), label, drawn_as)
+        except (ElementTree.ParseError, ValueError):
             return ""
 
     def again(self, path: str, label: str, drawn_as: str) -> str:

@@ -63,6 +63,7 @@ def test_numbers_are_rounded_to_a_hundredth_of_a_point(tmp_path):
         '<a xlink:href="javascript:alert(1)"><path d="M 0 0"/></a>', '<path d="M 0 0" style="fill: url(http://example.org/)"/>',
         '<path d="M 0 0" fill="url(http://example.org/)"/>', '<animate attributeName="href" to="javascript:alert(1)"/>',
     ],
+    ids=["script", "onload", "style", "image", "svg", "foreign", "use", "link", "style url", "fill url", "animate"],
 )  # fmt: skip
 def test_what_could_do_something_is_left_out(tmp_path, harm):
     (tmp_path / "a.svg").write_text(f"{HEAD}{harm}<path d='M 1 1'/></svg>")
