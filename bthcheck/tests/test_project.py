@@ -69,7 +69,7 @@ def test_the_part_of_the_tests_that_other_versions_run_is_there():
 def test_readme_names_every_option():
     from bthcheck.harness.options import OPTIONS
 
-    assert len(OPTIONS) == 17
+    assert len(OPTIONS) == 18
     readme = (ROOT / "README.md").read_text()
     assert not [name for name in OPTIONS if f"`--{name}" not in readme]
     assert "`--bth-" in readme
