@@ -86,7 +86,7 @@ def weighed(folder: Path) -> Report:
     render(records, folder)
     seconds = time.process_time() - start
     page = (folder / "index.html").read_text(encoding="utf-8")
-    figures = [len(uri) for uri in re.findall(r'src="(data:[^"]*)"', page)]
+    figures = [len(drawn.encode()) for drawn in re.findall(r'<svg id="figure-.*?</svg>', page, re.DOTALL)]
     return Report(
         claims=len(records["claims"]),
         page=len(page.encode()),

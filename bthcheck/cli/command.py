@@ -19,6 +19,7 @@ VERBS = {
     "falsify": "Replay a counterexample; show how tight inequalities are.",
     "list": "List the claims with their verdicts.",
     "replay": "Train again what a report says it trained, and compare.",
+    "report": "Write a report in another form, for reviewers.",
     "show": "Show a claim: statement, source, scope, test and verdicts.",
     "train": "Train one experiment; draw the paper's figures for it.",
     "verify": "Verify the paper's claims; passes pytest's options on.",

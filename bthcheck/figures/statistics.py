@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bthcheck.figures.style import blank, legend, literal, style, thinned
+from bthcheck.figures.reading import note
+from bthcheck.figures.style import blank, hover, legend, literal, log_ticks, power, style, thinned
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_TOLD_APART = 0.08
+"""By how much two numbers must differ for their colours to."""
 MOST_SEEDS = 50
 """Of how many seeds each is drawn, beside the extremes: more cannot be told apart, and would be most of a report."""
 
@@ -38,6 +42,9 @@ def curves(
             one = values.sel({along: level})
             axes.fill_between(one.epoch, one.min("seed"), one.max("seed"), color=color, alpha=0.18, linewidth=0)
             axes.plot(one.epoch, one.median("seed"), color=color, label=_label(along, level), linewidth=1.4)
+            _noted(axes, one.epoch, f"median, {_label(along, level)}", one.median("seed"))
+            _noted(axes, one.epoch, f"smallest, {_label(along, level)}", one.min("seed"), told=False)
+            _noted(axes, one.epoch, f"largest, {_label(along, level)}", one.max("seed"), told=False)
         for label, (first, last) in (windows or {}).items():
             if first == last:
                 axes.axvline(first, color="0.5", linewidth=1, linestyle=":")
@@ -70,6 +77,9 @@ def means(values: xr.DataArray, along: str, *, ylabel: str, marks: bool = True) 
             mean, spread = one.mean("seed", skipna=False), one.std("seed", skipna=False)
             axes.fill_between(one.epoch, mean - spread, mean + spread, color=color, alpha=0.18, linewidth=0)
             axes.plot(one.epoch, mean, color=color, label=_label(along, level), linewidth=1.2)
+            _noted(axes, one.epoch, f"mean, {_label(along, level)}", mean)
+            _noted(axes, one.epoch, f"standard deviation, {_label(along, level)}", spread, told=False)
+            _noted(axes, one.epoch, f"median, {_label(along, level)}", one.median("seed"), told=False)
             if marks:
                 axes.plot(one.epoch, one.median("seed"), color=color, linewidth=0.9, linestyle=":")
         axes.set(xlabel="epoch", ylabel=ylabel)
@@ -109,26 +119,29 @@ def violins(values: xr.DataArray, along: str, *, ylabel: str | None = None, log:
     ----------
     values : dimensions (`along`, "seed")
     """
-    from matplotlib.ticker import MaxNLocator
-
     with style():
         figure, axes = blank()
         table = values.transpose("seed", along).values
         positions = np.arange(table.shape[1])
         every = np.log10(table) if log else table
-        shown = every[_few(axes, table)]
+        some = _few(axes, table)
+        shown, seeds = every[some], [f"seed {seed}" for seed in values["seed"].values[some].tolist()]
         if np.isfinite(every).all():
             parts = axes.violinplot(every, positions, showextrema=False, widths=0.7)
             bodies: Any = parts["bodies"]
             for body, (_, color) in zip(bodies, _colors(values, along), strict=True):
                 body.set(facecolor=color, alpha=0.3)
         axes.plot(positions, shown.T, color="0.6", linewidth=0.5, alpha=0.7)
-        for position, (_, color) in zip(positions, _colors(values, along), strict=True):
-            axes.plot(np.full(len(shown), position), shown[:, position], ".", color=color, markersize=4)
+        for position, (level, color) in zip(positions, _colors(values, along), strict=True):
+            (points,) = axes.plot(np.full(len(shown), position), shown[:, position], ".", color=color, markersize=5)
+            said = table[some, position]
+            hover(points, [f"{seed}, {_label(along, level)}: {value:.4g}" for seed, value in zip(seeds, said, strict=True)])
+            _noted(axes, np.full(len(said), _tick(level)), _label(along, level), said, seeds)
         axes.set_xticks(positions, [_tick(level) for level in values[along].values.tolist()])
         if log:
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.yaxis.set_major_formatter(lambda y, _: f"$10^{{{y:g}}}$")
+            low, high = axes.get_ylim()
+            ticks = log_ticks(10.0**low, 10.0**high)
+            axes.set_yticks(np.log10(ticks), [power(tick) for tick in ticks])
         axes.set_xlabel(along)
         axes.set_ylabel(ylabel or _title(values))
         return figure
@@ -146,10 +159,11 @@ def scatter(first: xr.DataArray, second: xr.DataArray, along: str, *, xlabel: st
         first, second = first.isel(seed=some), second.isel(seed=some)
         axes.plot(first.transpose(along, "seed"), second.transpose(along, "seed"), color="0.75", linewidth=0.6)
         for level, color in _colors(first, along):
-            axes.plot(
-                first.sel({along: level}), second.sel({along: level}), "o", color=color, markersize=4,
-                label=_label(along, level),
-            )  # fmt: skip
+            x, y = first.sel({along: level}).values, second.sel({along: level}).values
+            (points,) = axes.plot(x, y, "o", color=color, markersize=4, label=_label(along, level))
+            seeds = [f"seed {seed}" for seed in first["seed"].values.tolist()]
+            hover(points, [f"{one}, {_label(along, level)}: {a:.4g}, {b:.4g}" for one, a, b in zip(seeds, x, y, strict=True)])
+            _noted(axes, x, _label(along, level), y, seeds)
         axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
         legend(axes)
         return figure
@@ -174,10 +188,15 @@ def compared(values: dict[str, xr.DataArray], along: str, *, ylabel: str, log: b
             finite = array.where(np.isfinite(array))
             line = finite.median("seed") if "seed" in array.dims else finite
             axes.plot(positions, line.values, "o-", color=color, label=label, linewidth=1.4, markersize=4)
+            levels = [_tick(level) for level in array[along].values.tolist()]
+            _noted(axes, levels, f"median, {label}" if "seed" in array.dims else label, line)
             if "seed" in array.dims:
                 dodge = 0.06 * (number - (len(values) - 1) / 2)
                 points = finite.transpose(along, "seed").values
-                points = points[:, _few(axes, points.T)]
+                some = _few(axes, points.T)
+                points = points[:, some]
+                for seed, column in zip(array["seed"].values[some].tolist(), points.T, strict=True):
+                    _noted(axes, levels, f"{label}, seed {seed}", column, told=False)
                 axes.plot(positions + dodge, points, ".", color=color, markersize=3, alpha=0.5)
         axes.set_xticks(positions, [_tick(level) for level in next(iter(values.values()))[along].values.tolist()])
         axes.set(yscale="log" if log else "linear", xlabel=along, ylabel=ylabel)
@@ -236,11 +255,31 @@ def _few(axes: Any, table: np.ndarray) -> np.ndarray:
 
 
 def _colors(values: xr.DataArray, along: str) -> list[tuple[Any, Any]]:
-    """Levels with colours that follow their order."""
+    """Return levels with colours that follow their order.
+
+    A share or a frequency, from 0 to 1, has the same colour wherever it is drawn, and with whatever others.
+    """
     import matplotlib
 
-    palette = matplotlib.colormaps["viridis"](np.linspace(0.85, 0.05, values.sizes[along]))
-    return list(zip(values[along].values.tolist(), palette, strict=True))
+    levels = values[along].values.tolist()
+    palette = matplotlib.colormaps["viridis"](places(levels))
+    return list(zip(levels, palette, strict=True))
+
+
+def places(levels: list[Any]) -> np.ndarray:
+    """Return where on a scale of colours levels lie, (levels,), from 0.8 of the least down to 0.05, light to dark.
+
+    Numbers from 0 to 1 have a place of their own, if they are far enough apart to be told; others are evenly spaced.
+    """
+    numbers = [float(level) for level in levels if isinstance(level, (int, float)) and not isinstance(level, bool)]
+    shares = len(numbers) == len(levels) and all(0 <= number <= 1 for number in numbers)
+    if shares and len(numbers) > 1 and min(np.diff(sorted(numbers))) >= _TOLD_APART:
+        return 0.8 - 0.75 * np.array(numbers)
+    return np.linspace(0.8, 0.05, len(levels))
+
+
+def _noted(axes: "Axes", x: Any, name: str, y: Any, names: Any = (), *, told: bool = True) -> None:
+    note(axes, name.replace(r"\$", "$").strip(), x, y, names, told=told)
 
 
 def _label(along: str, level: Any) -> str:
@@ -252,4 +291,6 @@ def _tick(level: Any) -> str:
 
 
 def _title(values: xr.DataArray) -> str:
-    return literal(str(values.attrs.get("long_name", values.name or "")))
+    units = str(values.attrs.get("units") or "1")
+    title = str(values.attrs.get("long_name", values.name or ""))
+    return literal(title if units == "1" or f"({units})" in title else f"{title} ({units})")

@@ -206,21 +206,30 @@ class Evidence:
         from bthcheck.figures import style
 
         path = self.folder / "figures" / f"{self.claim.id}-{len(self.figures) + 1}.svg"
+        numbers = path.with_suffix(".csv")
         try:
             if isinstance(figure, partial):
-                content, width = self.kept(style.drawn, figure.func, *figure.args, **figure.keywords)
-                style.write(content.tobytes(), path)
+                drawn = style.Drawn(*self.kept(style.drawn, figure.func, *figure.args, **figure.keywords))
             else:
-                width = figure.get_figwidth()
-                style.save(figure, path)
+                drawn = style.read(figure)
+            style.write(drawn.svg.tobytes(), path)
+            if drawn.csv.size:
+                style.write(drawn.csv.tobytes(), numbers)
         except OSError as error:
-            self.note(f"A figure is missing because {path} cannot be written: {error.strerror}. It was: {cell(caption)}")
+            where = error.filename or path
+            self.note(f"A figure is missing because {where} cannot be written: {error.strerror}. It was: {cell(caption)}")
             return
         except ValueError as error:  # such as a label that is no formula, though it has two dollars
             self.note(f"A figure is missing because it cannot be drawn: {cell(str(error).strip())}. It was: {cell(caption)}")
             return
-        wide = bool(width > _WIDE)
-        self.figures.append({"path": path.relative_to(self.folder).as_posix(), "caption": cell(caption), "wide": wide})
+        said = " ".join(text for text in (cell(caption), drawn.said.tobytes().decode("utf-8")) if text)
+        self.figures.append({
+            "path": path.relative_to(self.folder).as_posix(),
+            "caption": cell(caption),
+            "wide": bool(drawn.width > _WIDE),
+            "alt": said,
+            **({"data": numbers.relative_to(self.folder).as_posix()} if drawn.csv.size else {}),
+        })  # fmt: skip
 
     @property
     def verdict(self) -> Verdict | None:

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -92,7 +92,15 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
         }  # fmt: skip
         trained.add(entry)
         settings.channel.log("environment", facts=facts)
-        settings.channel.log("experiment", **entry)
+        beside: dict[str, Any] = {}
+        if settings.save_data:
+            from bthcheck.report.training import write_beside
+
+            try:
+                beside = write_beside(settings.results, dataset)
+            except (OSError, ValueError) as error:  # what was found does not depend on it
+                settings.channel.log("unsaved", unwritten=[f"the data of {sized.name} are not saved: {error}"])
+        settings.channel.log("experiment", **entry, **beside)
         return dataset
 
     return train_experiment

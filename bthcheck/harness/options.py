@@ -51,6 +51,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "FILE",
         "help": "write the verdicts as Markdown too; added to the file that GITHUB_STEP_SUMMARY names, else replaced",
     },
+    "save-data": {
+        "action": "store_true",
+        "help": "also write a page and the Dataset of every experiment, into experiments/ beside the report",
+    },
     "placebo": {"action": "store_true", "help": "permute levels within seeds: no trend claim may come out supported"},
     "check": {
         "default": "numbers",

@@ -25,6 +25,7 @@ class Settings:
     channel : what the processes of this session share
     seeds : None for the profile's
     threads : runs that this process trains at once
+    save_data : whether a page and the Dataset of every experiment are written beside the report
     baseline : file that verdicts are put on record in
     record : file that those on record are read from
     data : archive of images that is read in the place of the full CIFAR-10, or None
@@ -43,6 +44,7 @@ class Settings:
     seeds: tuple[int, ...] | None
     threads: int
     placebo: bool
+    save_data: bool
     baseline: Path
     record: Path
     data: Path | None
@@ -91,6 +93,7 @@ def settings_of(config: pytest.Config) -> Settings:
         seeds=chosen,
         threads=at_once(workers, available_threads()),
         placebo=option(config, "placebo"),
+        save_data=option(config, "save-data"),
         baseline=folders["baseline"],
         record=folders["record"],
         data=_data_file(config) if shared is None else folders.get("data"),

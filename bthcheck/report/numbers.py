@@ -42,6 +42,14 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """Return "48 s", "5 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def numbers(values: Sequence[int]) -> str:
     """Return whole numbers in their order, three or more that follow each other as a range: "0 to 999", "0 to 4, 7, 9"."""
     starts = [0, *(place for place, (one, after) in enumerate(pairwise(values), start=1) if after != one + 1), len(values)]

@@ -1,6 +1,5 @@
 """The HTML report: one file that opens offline, with a JSON file of the same records beside it."""
 
-import base64
 import datetime
 import json
 import shlex
@@ -9,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from bthcheck.evidence.findings import plain
 from bthcheck.files import write_whole
 from bthcheck.report import falsification as attacks
+from bthcheck.report import forest, leftover, sources, wording
 from bthcheck.report.comparison import FALSE_ALARM
 from bthcheck.report.differences import Differences
-from bthcheck.report.ending import FINISHED, sentence
+from bthcheck.report.ending import FINISHED, RUNNING, sentence
 from bthcheck.report.environment import describe
 from bthcheck.report.json_text import written
-from bthcheck.report.numbers import count, effect, number, numbers, p_value
-from bthcheck.report.records import family, headline
+from bthcheck.report.numbers import count, duration, effect, number, numbers, p_value
+from bthcheck.report.pictures import Pictures
+from bthcheck.report.records import needs_attention
 from bthcheck.text import visible
 
 MOST_ROWS = 100
@@ -47,6 +49,8 @@ def write(
     falsification: dict[str, Any] | None = None,
 ) -> Path:
     """Write ``index.html`` and ``records.json`` into `folder` and return the path of the former.
+
+    Once a session has ended, files beside the report that only earlier ones there had are removed.
 
     Parameters
     ----------
@@ -86,6 +90,9 @@ def write(
         **({} if falsification is None else {"falsification": falsification}),
     }
     records = plain(records)
+    before = leftover.earlier(folder) - leftover.files_of(records)
+    if state == RUNNING and before:
+        records[leftover.EARLIER] = sorted(before)
     page, text = (
         render(records, folder, differences=differences, record=record),
         json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False),
@@ -93,6 +100,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "records.json", text)
     write_whole(folder / "index.html", page)
+    if state != RUNNING:
+        leftover.remove(folder, before)
     return folder / "index.html"
 
 
@@ -113,11 +122,17 @@ def fill(template: str, values: dict[str, Any], folder: Path) -> str:
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, headline=headline, slug=_slug)
-    environment.filters.update(in_family=lambda rows, name: [row for row in rows if family(row) == name])
-    environment.filters.update(numbers=numbers, json=lambda value: written(plain(value)))
-    environment.globals.update(attacks=attacks)
-    environment.globals.update(figure=lambda path: _data_uri(folder / path), most_rows=MOST_ROWS)
+    pictures = Pictures(folder)
+    environment.filters.update(count=count, effect=effect, number=number, p_value=p_value, slug=_slug)
+    environment.filters.update(numbers=numbers, json=lambda value: written(plain(value)), duration=duration)
+    environment.globals.update(attacks=attacks, forest=forest, sources=sources, wording=wording, most_rows=MOST_ROWS)
+    environment.globals.update(needs_attention=needs_attention)
+    environment.globals.update(
+        picture=lambda path, label, name="": Markup(pictures.inline(path, _shown(label), name)),
+        drawn=lambda content, label: Markup(pictures.of(content, _shown(label))),
+        again=lambda path, label, name: Markup(pictures.again(path, _shown(label), name)),
+        glyphs=lambda: Markup(pictures.shared()),
+    )
     return environment.get_template(template).render(values)
 
 
@@ -128,12 +143,3 @@ def _shown(value: Any) -> Any:
 
 def _slug(status: str) -> str:
     return status.replace(" ", "-")
-
-
-def _data_uri(path: Path) -> str:
-    """Return an SVG file as a URI that holds it; empty if the file is gone or cannot be read."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")

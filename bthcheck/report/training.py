@@ -1,10 +1,12 @@
 """What is written of one training: its figures, a table of numbers, and a small HTML page of both that opens offline."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bthcheck.files import write_whole
 from bthcheck.report.environment import describe
+from bthcheck.report.experiments import identity, without_folders
 from bthcheck.report.numbers import cell
 from bthcheck.report.page import fill
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 FORMATS = ("svg", "png")
+EXPERIMENTS = "experiments"
+"""Folder, beside a report, of the pages of what it trained."""
 
 
 def summary(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
@@ -75,11 +79,70 @@ def write(folder: Path, dataset: "xr.Dataset", file: str) -> Path:
         for suffix in FORMATS:
             save(drawn.figure, folder / "figures" / f"{drawn.name}.{suffix}")
         figures.append({"path": f"figures/{drawn.name}.svg", "caption": drawn.caption})
+    write_whole(folder / PAGE, _page(dataset, file, figures, folder))
+    return folder / PAGE
+
+
+def write_beside(folder: Path, dataset: "xr.Dataset") -> dict[str, str]:
+    """Write the page of an experiment and its Dataset beside a report, and return their paths in `folder`, "page" and "file".
+
+    Parameters
+    ----------
+    dataset : from `bthcheck.run`
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    from bthcheck.figures import of_training
+    from bthcheck.figures.style import read
+    from bthcheck.training import stored
+
+    configuration = dataset.bthcheck.configuration
+    words = re.sub(r"[^A-Za-z0-9]+", "-", configuration["name"]).strip("-") or "experiment"
+    name = f"{words[:60]}-{identity(without_folders(configuration))[:8]}"
+    (folder / EXPERIMENTS).mkdir(parents=True, exist_ok=True)
+    stored.save(dataset, folder / EXPERIMENTS / f"{name}.nc")
+    figures = []
+    for drawn in of_training(dataset):
+        made = read(drawn.figure)
+        said = f"{drawn.caption} {made.said.tobytes().decode()}"
+        figures.append({"svg": made.svg.tobytes(), "alt": said, "caption": drawn.caption})
+    write_whole(folder / EXPERIMENTS / f"{name}.html", _page(dataset, f"{name}.nc", figures, folder))
+    return {"page": f"{EXPERIMENTS}/{name}.html", "file": f"{EXPERIMENTS}/{name}.nc"}
+
+
+def runs(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows, one a run, of a table: level, seed, what it has fit, and whether it diverged, as text.
+
+    Parameters
+    ----------
+    dataset : from `bthcheck.run`
+    """
+    level = str(dataset.attrs["level"])
+    names = {"loss at first": dataset.train_loss.isel(epoch=0), "loss at the end": dataset.train_loss.isel(epoch=-1)}
+    if dataset.train_error.notnull().any():
+        names["error at the end"] = dataset.train_error.isel(epoch=-1)
+    tables = [values.transpose(level, "seed").values for values in names.values()]
+    diverged = dataset.diverged.transpose(level, "seed").values
+    rows = [
+        [cell(one), cell(seed), *(cell(table[i, j]) for table in tables), "yes" if diverged[i, j] else "no"]
+        for i, one in enumerate(dataset[level].values.tolist())
+        for j, seed in enumerate(dataset["seed"].values.tolist())
+    ]
+    return [level, "seed", *names, "diverged"], rows
+
+
+def _page(dataset: "xr.Dataset", file: str, figures: list[dict[str, Any]], folder: Path) -> str:
     configuration = dataset.bthcheck.configuration
     columns, rows = summary(dataset)
-    page = fill(
+    run_columns, run_rows = runs(dataset)
+    return fill(
         "training.html",
         {
+            "run_columns": run_columns,
+            "runs": run_rows,
             "name": configuration["name"],
             "vary": configuration["vary"],
             "levels": configuration["levels"],
@@ -97,5 +160,3 @@ def write(folder: Path, dataset: "xr.Dataset", file: str) -> Path:
         },
         folder,
     )
-    write_whole(folder / PAGE, page)
-    return folder / PAGE

@@ -12,6 +12,7 @@ from bthcheck.tests.mutants_layers import MUTANTS_OF_LAYERS
 from bthcheck.tests.mutants_own import MUTANTS_OF_ONES_OWN
 from bthcheck.tests.mutants_published import MUTANTS_PUBLISHED
 from bthcheck.tests.mutants_regions import MUTANTS_OF_REGIONS
+from bthcheck.tests.mutants_report import MUTANTS_OF_THE_REPORT
 from bthcheck.tests.mutants_rivals import MUTANTS_OF_RIVALS
 from bthcheck.tests.mutants_scale import MUTANTS_OF_SCALE
 from bthcheck.tests.mutants_seen import MUTANTS_OF_WHAT_IS_SEEN
@@ -359,6 +360,7 @@ MUTANTS = [
     *MUTANTS_OF_LAYERS,
     *MUTANTS_OF_STATE,
     *MUTANTS_OF_WHAT_IS_SEEN,
+    *MUTANTS_OF_THE_REPORT,
     *MUTANTS_OF_WATCHING,
     *MUTANTS_OF_ONES_OWN,
     *MUTANTS_OF_CHANGES,

@@ -70,7 +70,7 @@ def test_the_part_of_the_tests_that_other_versions_run_is_there():
 def test_the_page_on_options_names_every_option():
     from bthcheck.harness.options import OPTIONS
 
-    assert len(OPTIONS) == 17
+    assert len(OPTIONS) == 18
     page = (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
     assert not [name for name in OPTIONS if f"`--{name}" not in page]
     assert "`--bth-" in page

@@ -92,7 +92,8 @@ def test_a_session_of_short_trainings_leaves_a_report(tmp_path):
     assert found.page == (tmp_path / "report" / "index.html").stat().st_size
     assert found.records == (tmp_path / "report" / "records.json").stat().st_size
     figure = (tmp_path / "report" / "figures" / "T3-1.svg").stat().st_size
-    assert found.figures == found.largest == pytest.approx(4 / 3 * figure, rel=0.01)  # base64
+    assert found.figures == found.largest
+    assert 0.1 * figure < found.figures < 0.8 * figure  # without what a page need not have
     assert 0 < found.figures < found.page
     assert found.render > 0
 

@@ -68,8 +68,8 @@ def test_the_page_holds_everything_and_runs_nothing(trained):
     folder, process = trained
     page = (folder / "out" / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert "http" not in re.sub(r"data:image/svg\+xml;base64,\S+", "", page)
-    assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
+    assert "http" not in page
+    assert page.count('<svg viewBox="') == len(FIGURES)
     for cell in process.stdout.splitlines()[1].split():
         assert f">{cell}</td>" in page
     assert "2 levels of frequency (0.5, 1.0) × 2 seeds (0, 1) × 3 epochs" in " ".join(page.split())

@@ -210,7 +210,7 @@ def test_tables_notes_and_captions_hold_plain_text(tmp_path, value, text):
     record = json.loads(json.dumps(presented.to_dict(), allow_nan=False))
     assert record["tables"] == [{"caption": text, "columns": [text, "b"], "rows": [["1", text]]}]
     assert record["notes"] == [text]
-    assert record["figures"] == [{"path": "figures/A-1.svg", "caption": text, "wide": False}]
+    assert record["figures"] == [{"path": "figures/A-1.svg", "caption": text, "wide": False, "alt": text}]
 
 
 def test_a_tensor_of_one_number_is_that_number(tmp_path):

@@ -71,8 +71,8 @@ def test_a_session_is_of_the_family_asked_for(claims, workers):
     assert lines[place - 1].startswith("P1 ")
     assert lines[place + 1].startswith("E1 ")
     page = (everything.folder / "reports" / "index.html").read_text()
-    assert page.index('id="beyond-the-paper"') > page.index('href="#P1"')
-    assert page.index("Evidence beyond the paper") < page.index('<article id="E1">')
+    assert page.index('<article id="P1"') < page.index('id="part-extensions"')
+    assert page.index('id="part-extensions"') < page.index('<article id="E1"')
     for family, ran in (("paper", "P1"), ("extensions", "E1")):
         one = claims(TWO, "-n", workers, "--family", family)
         assert one.code == 0, one.text

@@ -46,7 +46,8 @@ def test_a_second_session_computes_and_draws_nothing_and_says_the_same(claims):
     assert sorted(computed.read_text().split()) == ["3", "4"]
     figures = drawn(cold.folder)
     assert figures["UP-1.svg"] == figures["UP-2.svg"]
-    assert sorted(figures) == ["UP-1.svg", "UP-2.svg"]
+    assert figures["UP-1.csv"] == figures["UP-2.csv"]
+    assert sorted(figures) == ["UP-1.csv", "UP-1.svg", "UP-2.csv", "UP-2.svg"]
     rows = {row["claim"]["id"]: row for row in cold.rows()}
     assert "A figure is missing because it cannot be drawn" in rows["FAILS"]["notes"][0]
     assert [cold.records["runs"][name] for name in ("results_computed", "results_from_cache")] == [3, 0]

@@ -1,0 +1,51 @@
+"""The page of an experiment and the Dataset beside it."""
+
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bthcheck
+from bthcheck.experiments import SINUSOIDS
+from bthcheck.networks import MLP
+from bthcheck.report.training import runs, write_beside
+from bthcheck.training import stored
+
+
+@pytest.fixture(scope="module")
+def trained():
+    network = MLP((10, 10, 4, 1))
+    experiment = SINUSOIDS.replace(name="small / ones", levels=(0.3, 0.9), seeds=(0, 2), epochs=2, network=network)
+    return bthcheck.run(experiment, engine="reference", cache=None, progress=False)
+
+
+def test_page_and_dataset_lie_beside_each_other_and_say_how_to_load_it(trained, tmp_path):
+    written = write_beside(tmp_path, trained)
+    assert re.fullmatch(r"experiments/small-ones-[0-9a-f]{8}\.html", written["page"])
+    assert written["file"] == written["page"].replace(".html", ".nc")
+    page = (tmp_path / written["page"]).read_text(encoding="utf-8")
+    name = written["file"].removeprefix("experiments/")
+    assert f'xr.open_dataset("{name}")' in page
+    with xr.open_dataset(tmp_path / written["file"]) as found:
+        assert found.trajectory_length.median("seed").sizes == {"frequency": 2, "epoch": 2}
+    loaded = stored.load(tmp_path / written["file"])
+    xr.testing.assert_equal(loaded.drop_encoding(), trained)
+    assert "http" not in page
+    assert page.count('<svg viewBox="') == page.count("<figcaption>") > 5
+
+
+def test_every_run_has_its_row_with_what_it_fit(trained):
+    columns, rows = runs(trained)
+    assert columns == ["frequency", "seed", "loss at first", "loss at the end", "diverged"]
+    assert [row[:2] for row in rows] == [["0.3", "0"], ["0.3", "2"], ["0.9", "0"], ["0.9", "2"]]
+    for row in rows:
+        one = trained.train_loss.sel(frequency=float(row[0]), seed=int(row[1]))
+        assert [float(text) for text in row[2:4]] == pytest.approx([float(one[0]), float(one[-1])], rel=1e-3)
+        assert row[4] == "no"
+
+
+def test_a_run_that_diverged_is_named(trained):
+    diverged = trained.diverged.copy(data=np.array([[False, True], [False, False]]))
+    rows = runs(trained.assign_coords(diverged=diverged))[1]
+    assert [row[-1] for row in rows] == ["no", "yes", "no", "no"]
