@@ -85,8 +85,8 @@ def test_every_claim_has_a_verdict_on_record_for_every_profile():
     ids = list(tests)
     assert len(ids) == len(set(ids)) == source.count("@claim(")
     for profile in PROFILES:
-        # The paper's CIFAR experiment needs the full data set and a GPU; what has not been run is not on record.
-        unrun = {name for name, fixtures in tests.items() if "corrupted_cifar" in fixtures} if profile == "paper" else set()
+        # At the paper's scale an hour of two cores a seed is behind T1–T5 on CIFAR; what has not been run is not on record.
+        unrun = {"AS-PUBLISHED", "E9-logit"} if profile == "paper" else set()
         assert sorted(verdicts(ROOT / "reports" / "baseline.json", profile)) == sorted(set(ids) - unrun), profile
 
 
