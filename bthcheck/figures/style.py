@@ -31,6 +31,8 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.formatter.limits": (-4, 4),  # longer numbers have no room beside an axis
+    "axes.formatter.use_mathtext": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "svg.hashsalt": "bthcheck",  # the same figure is the same file

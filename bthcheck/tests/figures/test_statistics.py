@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from bthcheck import figures
-from bthcheck.figures import statistics
+from bthcheck.figures import statistics, style
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.streams import stream
 
@@ -148,3 +148,12 @@ def test_strips_have_a_row_a_label_with_its_mean():
     assert (mean.get_xdata()[0], mean.get_ydata()[0]) == (pytest.approx(0.2), 0)
     assert axes.yaxis_inverted()
     assert axes.get_xlabel() == "Ψ"
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 9_000.0, 3.5e5, 1e12])
+def test_the_label_of_an_axis_is_within_the_figure_however_long_its_numbers(blocks, tmp_path, scale):
+    figure = figures.violins(blocks(np.linspace(0.2, 1, 8).reshape(4, 2) * scale), "frequency", ylabel="total φ")
+    figures.save(figure, tmp_path / "one.png")  # which lays it out
+    with style.style():
+        label = figure.axes[0].yaxis.label.get_window_extent()
+    assert label.x0 >= 0, label
