@@ -16,7 +16,7 @@ STEP_LIMIT = 2**20
 SMALLEST = 4_000
 """Bytes that are always enough to say what was left out, and why."""
 _LONGEST_REASON = 300
-_SPECIAL = re.compile(r"[\\`*_\[\]<>&|~$#!@:=]")
+_SPECIAL = re.compile(r"[\\`*_\[\]<>&|~$#!@]|:(?=\S)|^=|=(?==)")
 _BLOCK = re.compile(r"^(\d*)([-+](?=[-+ ]|$)|(?<=\d)[.)](?= |$))")
 """What begins a list or a rule, at the start of a line."""
 _LINKED = re.compile(r"[@#](?=\w)|\bGH-(?=\d)|w(?=ww\.)|:(?=//)", re.IGNORECASE)

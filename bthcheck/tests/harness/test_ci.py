@@ -18,8 +18,8 @@ def test_the_verdicts_are_written_as_markdown(claims, workers):
     text = (outcome.folder / "out" / "verdicts.md").read_text(encoding="utf-8")
     assert text.startswith("### bthcheck: verdicts, profile laptop\n")
     assert "**DOWN** refuted, nothing on record" in text
-    assert "Report&#58; reports/index.html" in text
-    assert "Runs&#58; 0 runs from the cache" in text
+    assert "Report: reports/index.html" in text
+    assert "Runs: 0 runs from the cache" in text
 
 
 def test_sessions_of_one_step_of_a_job_add_to_its_summary(claims):
