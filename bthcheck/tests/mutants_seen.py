@@ -43,8 +43,7 @@ MUTANTS_OF_WHAT_IS_SEEN = [
     ),
     Mutant(
         "hostile text", "a cell of a table in Markdown", "report/markdown.py",
-        '_SPECIAL = re.compile(r"[\\\\`*_\\[\\]<>&|~$#!@:=]")',
-        '_SPECIAL = re.compile(r"[\\\\`*_\\[\\]<>&~$#!@:=]")',
+        '<>&|~$#!@]', '<>&~$#!@]',
         ("report/test_markdown.py::test_cells_stay_in_their_columns",),
     ),
     Mutant(
