@@ -106,9 +106,9 @@ def test_the_report_tells_as_on_record_from_new(sessions):
     session = sessions["new"]
     assert session.code == 0
     assert "Against the record : Nothing differs in 2 claims (checked: numbers)." in session.shown
-    assert "refuted as on record" in session.shown
-    assert "supported as on record" in session.shown
-    assert "supported not on record" in session.shown
+    assert "FASTER refuted, as on record" in session.shown
+    assert "changed:" not in session.shown
+    assert re.search(r"NEW supported .{0,400}not on record", session.shown)
     assert "Claims not on record: NEW (supported)" in session.shown
     assert "1 claim on record came to no verdict in this session, or did not run" in session.shown
     assert "30 of 30 runs that ought to have the same bits have them" in session.shown
