@@ -91,8 +91,10 @@ SMOOTH = {
     )
     for kind in ("gelu", "leaky_relu", "tanh")
 }  # fmt: skip
-"""Activation → sinusoids in minibatches of 50 with it in the place of ReLU, and a trained first layer. With GELU and tanh f = 1 is
-not fit within 3000 epochs, and with tanh 0.75 is not either."""
+"""Activation → sinusoids in minibatches of 50 with it in the place of ReLU, and a trained first layer.
+
+With GELU and tanh f = 1 is not fit within 3000 epochs, nor with tanh 0.75.
+"""
 
 LEARNING_RATES = SINUSOIDS.replace(
     name="learning rates", task=SINUSOIDS.at(0.5).task, vary="learning_rate", levels=(0.0005, 0.001, 0.002, 0.004), epochs=2400
