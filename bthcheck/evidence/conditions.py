@@ -1,5 +1,7 @@
 """Conditions that a claim rests on and does not state, such as that every run has fit its data."""
 
+import dataclasses
+
 import numpy as np
 import xarray as xr
 
@@ -18,7 +20,8 @@ def fitted(loss: xr.DataArray, threshold: float, *, quantity: str, epochs: int =
     """
     final = loss.isel(epoch=slice(-epochs, None)).max("epoch", skipna=False)
     when = "after the last epoch" if epochs == 1 else f"in each of the last {epochs} epochs"
-    return _all_below(final, threshold, quantity, when)
+    table = table_of(final, *(dim for dim in final.dims if dim != "seed")) if final.ndim == 2 else None
+    return dataclasses.replace(_all_below(final, threshold, quantity, when), table=table)
 
 
 @neutral()
@@ -50,6 +53,5 @@ def _all_below(loss: xr.DataArray, threshold: float, quantity: str, when: str) -
         ),
         statistic=("largest loss", float(largest)),
         cases=int(fit.size),
-        table=table_of(loss, *(dim for dim in loss.dims if dim != "seed")) if loss.ndim == 2 else None,
         expectation=f"below {threshold:.9g} {when}",
     )

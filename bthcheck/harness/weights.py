@@ -6,7 +6,7 @@ FIXTURES = {
     "corrupted_cifar": 150, "mnist_architectures": 80, "sinusoids": 40, "batch_sizes": 40, "scaled_batch_sizes": 40,
     "train": 45, "kept": 10,
 }  # fmt: skip
-"""Fixtures that train → about how many seconds of a core that takes in the laptop profile, if nothing is trained yet."""
+"""Fixtures that train or compute → about how many seconds of a core that takes at laptop scale, if nothing is trained yet."""
 
 
 def weight(fixtures: Iterable[str]) -> int:
