@@ -41,3 +41,8 @@ def share_of_devices(device: str, worker: int, count: int) -> str:
 def available_threads() -> int:
     """Return the cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes() -> int:
+    """Return into how many workers pytest-xdist split the session that this process is of; 1 outside of one."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

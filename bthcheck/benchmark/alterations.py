@@ -46,12 +46,12 @@ class Trial:
 
 
 _ORDER = "    return generator.permuted(np.tile(np.arange(points, dtype=np.int32), (epochs, 1)), axis=1)"
-_STEP = """            phi, epsilon, moved, value, wrong = step(p, c, update, x, y, order[epoch, first:last], rate, thinned)
+_STEP = """            phi, epsilon, moved, value, wrong = step(p, c, descent, x, y, order[epoch, first:last], rate, thinned)
             loss += value
 """
 _WITH_MOMENTUM = """            for i in range(len(theta)):
                 held[i] = theta[i]
-            phi, epsilon, moved, value, wrong = step(p, c, update, x, y, order[epoch, first:last], rate, thinned)
+            phi, epsilon, moved, value, wrong = step(p, c, descent, x, y, order[epoch, first:last], rate, thinned)
             for i in range(len(theta)):
                 velocity[i] = theta.dtype.type(0.1) * velocity[i] + theta[i] - held[i]
                 theta[i] = held[i] + velocity[i]

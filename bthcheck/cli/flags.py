@@ -57,6 +57,7 @@ FLAGS = (
     Flag("--loss-factor", "training", "loss_factor", float, "L", "of the loss; on images the authors have 0.5 (default: 1)"),
     Flag("--dtype", "training", "dtype", str, "float32|float64", "type of numbers (default: float32)"),
     Flag("--lipschitz-every", "training", "lipschitz_every", int, "N", "epochs between Lipschitz constants (default: 10)"),
+    Flag("--test-every", "training", "test_every", int, "N", "epochs between looks at the test points (default: 1)"),
     Flag("--windows", "training", "windows", int, "N", "equal parts of an epoch that statistics are kept of (default: 1)"),
     Flag("--mlp", "", "network", str, "[WIDTHS]", "a fully connected network, as 10-10-32-1 (default: the paper's)"),
     Flag("--first-layer", "", "first_layer", str, "identity|trained", "of --mlp: W_1 = I, or trained too (default: identity)"),

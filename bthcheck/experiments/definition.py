@@ -30,6 +30,7 @@ RESHAPING = (
     "decay",
     "loss_factor",
     "lipschitz_every",
+    "test_every",
     "windows",
     "train",
     "test",

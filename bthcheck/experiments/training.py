@@ -10,7 +10,7 @@ SAMPLINGS = ("reshuffle", "replacement")
 DTYPES = ("float32", "float64")
 DROPOUTS = (0.0, 0.5)
 OPTIMIZERS = ("sgd", "adam", "adamw")
-_OF_OPTIMIZER = ("optimizer", "momentum", "weight_decay", "betas", "eps", "clip")
+_SAID_IF_CHANGED = ("optimizer", "momentum", "weight_decay", "betas", "eps", "clip", "test_every")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Training:
     betas, eps : of "adam" and "adamw"
     clip : largest norm of the gradient of all parameters together; a longer one is scaled down to it, as by
         ``torch.nn.utils.clip_grad_norm_``. None leaves it as it is.
+    test_every : epochs between looks at the test points, whose statistics are NaN elsewhere; the last epoch always has them
 
     Raises
     ------
@@ -62,9 +63,10 @@ class Training:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     clip: float | None = None
+    test_every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lipschitz_every", "windows"):
+        for name in ("epochs", "batch_size", "lipschitz_every", "windows", "test_every"):
             object.__setattr__(self, name, positive_int(name, getattr(self, name)))
         for name in ("learning_rate", "decay", "loss_factor"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
@@ -100,10 +102,10 @@ class Training:
         return ", ".join(f"{name}={value!r}" for name, value in values.items() if value != settings[name])
 
     def described(self) -> dict[str, Any]:
-        """Return the fields that runs are kept and told apart by: those of the optimizer only where they are no default."""
+        """Return the fields that runs are kept and told apart by: some, as the optimizer, only where they are no default."""
         fields = dataclasses.asdict(self)
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        return {name: value for name, value in fields.items() if name not in _OF_OPTIMIZER or value != defaults[name]}
+        return {name: value for name, value in fields.items() if name not in _SAID_IF_CHANGED or value != defaults[name]}
 
     @property
     def rows(self) -> int:
@@ -115,10 +117,13 @@ class Training:
         return [self.learning_rate * self.decay**epoch for epoch in range(self.epochs) for _ in range(self.windows)]
 
     def tested(self) -> list[bool]:
-        """After which windows the test points are looked at: the last of every epoch."""
-        return [(row + 1) % self.windows == 0 for row in range(self.rows)]
+        """After which windows the test points are looked at: the last of an epoch, if at all."""
+        return self._every(self.test_every)
 
     def probed(self) -> list[bool]:
         """After which windows the local Lipschitz constants are evaluated."""
+        return self._every(self.lipschitz_every)
+
+    def _every(self, epochs: int) -> list[bool]:
         ends = [row + 1 for row in range(self.rows)]
-        return [end % (self.lipschitz_every * self.windows) == 0 or end == self.rows for end in ends]
+        return [end % (epochs * self.windows) == 0 or end == self.rows for end in ends]

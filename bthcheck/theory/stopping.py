@@ -68,7 +68,15 @@ def regret(error: xr.DataArray, epoch: xr.DataArray) -> xr.DataArray:
     ----------
     error : (…, "epoch")
     epoch : (…), without any of the dimensions along which it is the same
+
+    Raises
+    ------
+    ValueError
+        If there is none after some epoch, as with ``test_every`` above 1.
     """
+    missing = int(error.isnull().sum())
+    if missing:
+        raise ValueError(f"the test error must be known after every epoch, which takes test_every=1; {missing} are missing")
     kept = error.sel(epoch=epoch).drop_vars("epoch")
     return (kept - error.min("epoch")).assign_attrs(long_name="test error above that of the best epoch", units="1")
 

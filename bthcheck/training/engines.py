@@ -11,7 +11,7 @@ import xarray as xr
 
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
-from bthcheck.choices import ENGINES, available_threads, check_device
+from bthcheck.choices import ENGINES, available_threads, check_device, processes
 from bthcheck.experiments.definition import Experiment
 from bthcheck.progress.bar import Bar
 from bthcheck.training import code, fused, interrupt, reference, stacked
@@ -199,7 +199,7 @@ def visits(experiment: Experiment, level: Any, seed: int, *, device: str = "auto
             f" {', '.join(f'{name}={value!r}' for name, value in said.items())}; got {', '.join(wrong)}"
         )
     module, device = resolve([one], engine, device)
-    if module is stacked:
+    if module is stacked or (engine == "auto" and fused.unsupported(one, plain=True)):
         module = reference
     arrays: dict[str, np.ndarray] = interrupt.in_thread(lambda: module.visits(one, device))
     order = one.order()
@@ -266,7 +266,8 @@ def _shards(
 ) -> list[list[int]]:
     """Return the indices of runs that are trained side by side: one, or for the stacked engine as many as memory holds.
 
-    On a CPU a stack is split over the cores, each of which may be another process's, or on any device over the workers.
+    On a CPU a stack is split over the cores that are this process's share, or on any device over the workers. A step of a stack
+    of half the runs takes more than half as long, so that this is of no use to processes that wait for cores.
     """
     if module is not stacked:
         return [[index] for index in range(len(runs))]
@@ -277,7 +278,7 @@ def _shards(
     for indices in alike.values():
         size = stacked.shard_size([runs[index] for index in indices], device, memory)
         if workers or device == "cpu":
-            size = min(size, -(-len(indices) // (workers or available_threads())))
+            size = min(size, -(-len(indices) // (workers or max(1, available_threads() // processes()))))
         shards += [indices[start : start + size] for start in range(0, len(indices), size)]
     return shards
 

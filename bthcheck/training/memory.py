@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bthcheck import faces
-from bthcheck.choices import cuda_count
+from bthcheck.choices import cuda_count, processes
 from bthcheck.training.runs import Run, RunResult
 
 if TYPE_CHECKING:
@@ -30,9 +29,8 @@ def room(device: str) -> int:
     if device == "cpu":
         return _CPU_BYTES
     free, total = torch.cuda.mem_get_info(device)
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    processes = -(-workers // max(1, cuda_count()))
-    return int(_GPU_SHARE * min(free, total // processes))
+    sharing = -(-processes() // max(1, cuda_count()))
+    return int(_GPU_SHARE * min(free, total // sharing))
 
 
 def halving(train: Callable[[Sequence[Run]], list[RunResult]], runs: Sequence[Run], device: str) -> list[RunResult]:

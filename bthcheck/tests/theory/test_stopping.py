@@ -54,6 +54,11 @@ def test_regret_is_what_the_best_epoch_would_have_spared():
     assert (best_fixed(error), best_fixed(epochs([2, 1, 1]))) == (2, 2)
 
 
+def test_regret_takes_the_error_after_every_epoch():
+    with pytest.raises(ValueError, match=r"after every epoch, which takes test_every=1; 2 are missing"):
+        regret(epochs([np.nan, 0.2, np.nan, 0.1]), epochs([1, 2, 3, 4]).epoch.isel(epoch=0))
+
+
 def test_what_is_no_number_of_epochs_is_refused():
     for call in (lambda: peak(epochs([1, 2]), 0), lambda: peak(epochs([1, 2]), 1, 0)):
         with pytest.raises(ValueError, match="must be a"):

@@ -15,6 +15,7 @@ from bthcheck.networks import CNN, MLP
 from bthcheck.tasks import Sinusoid
 from bthcheck.training import fused, reference, stacked
 from bthcheck.training.fused import steps
+from bthcheck.training.fused.descents import descent_of
 from bthcheck.training.fused.engine import points_of
 from bthcheck.training.fused.packing import Packed
 from bthcheck.training.runs import Run, load_parameters
@@ -276,13 +277,14 @@ def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient(dropped):
     """As the limit of equal slopes."""
     run = Run(SMALL.replace(batch_size=5), 0.5, 0)
     packed = Packed(run.network(), run.setting.network)
-    program, update = packed.program, packed.update(5)
+    program = packed.program
+    descent = descent_of(run.setting.training, program.theta)
     x, y, _, _ = points_of(run)
     points = np.array([3, 1, 4, 15, 9], np.int32)
     y[points] = [steps.forward(program, None, x, np.uintp(program.pitch * point)) for point in points]
     before = program.theta.copy()
     kept = kept_neurons(0, 5, 106) if dropped else None
-    phi, epsilon, moved, loss, _ = steps.step(program, None, update, x, y, points, 0.1, kept)
+    phi, epsilon, moved, loss, _ = steps.step(program, None, descent, x, y, points, 0.1, kept)
     assert epsilon == moved == loss == 0
     assert np.array_equal(program.theta, before)
     network, z = run.network(), run.data().x_train[points.astype(int)]
@@ -311,6 +313,22 @@ def test_windows_divide_an_epoch_and_change_nothing_else():
         assert evaluated.tolist() == [7, 15, 23]
     with pytest.raises(ValueError, match="windows must divide the 40 training points, got 3"):
         whole.replace(windows=3)
+
+
+@pytest.mark.parametrize("engine", ["fused", "stacked", "reference"])
+def test_test_points_are_looked_at_as_often_as_asked_and_always_in_the_end(engine):
+    often = STACKS["classification, one point a step"].replace(levels=(0.5,), seeds=(1,), epochs=7)
+    every, some = (bthcheck.run(one, engine=engine, progress=False) for one in (often, often.replace(test_every=3)))
+    looked = np.array([False, False, True, False, False, True, True])
+    for name in STATISTICS:
+        spared = name in ("test_loss", "test_error")
+        expected = every[name].values[0, 0] if not spared else np.where(looked, every[name].values[0, 0], np.nan)
+        np.testing.assert_array_equal(some[name].values[0, 0], expected, err_msg=name)
+    np.testing.assert_array_equal(some.parameters, every.parameters)
+    halves = bthcheck.run(often.replace(test_every=3, windows=2), engine=engine, progress=False)
+    assert np.flatnonzero(halves.test_loss.notnull()).tolist() == [5, 11, 13]
+    with pytest.raises(ValueError, match="test_every must be a whole number of at least 1, got 0"):
+        often.replace(test_every=0)
 
 
 def test_published_length_divides_by_the_reciprocal_of_the_slope():

@@ -151,3 +151,16 @@ def test_shards_of_a_gpu_hold_what_fits(monkeypatch):
     assert engines._shards(stacked, runs, "cuda") == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert engines._shards(stacked, runs, "cuda", 5, 10**9) == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]  # one a worker
     assert asked == [None, 10**9]
+
+
+@pytest.mark.parametrize(("processes", "sizes"), [(None, [4, 4, 2]), ("1", [4, 4, 2]), ("2", [5, 5]), ("4", [10])])
+def test_a_stack_on_a_cpu_is_split_over_the_cores_that_are_left_to_a_worker(monkeypatch, processes, sizes):
+    """Half a stack takes more than half as long, which is of use to nobody where cores are what is waited for."""
+    runs = runs_of("paper, minibatches", seeds=range(5))
+    monkeypatch.setattr(stacked, "shard_size", lambda *_: 1000)
+    monkeypatch.setattr(engines, "available_threads", lambda: 3 if processes in (None, "1") else 4)
+    if processes is None:
+        monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    else:
+        monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", processes)
+    assert [len(shard) for shard in engines._shards(stacked, runs, "cpu")] == sizes

@@ -114,6 +114,37 @@ def test_stacked_agrees_with_reference(name, shape, place):
         np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
 
 
+FUSED = {**STACKS, "wide and deep, padded": {"network": MLP((4, 70, 67, 9, 1), "trained", "sigmoid"), "batch_size": 3}}
+
+
+@pytest.mark.parametrize("shape", FUSED)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_fused_agrees_with_reference(name, shape):
+    run = Run(TINY.replace(**FUSED[shape], **SETTINGS[name]), 0.5, 2)
+    assert resolve([run])[0] is fused
+    fast, slow = fused.train(run), reference.train(run)
+    for statistic in STATISTICS:
+        np.testing.assert_allclose(
+            fast.statistics[statistic], slow.statistics[statistic], rtol=1e-8, atol=1e-300, err_msg=statistic
+        )
+    np.testing.assert_allclose(fast.parameters, slow.parameters, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_fused_trace_agrees_with_reference(name, batch):
+    run = Run(TINY.replace(batch_size=batch, **SETTINGS[name]), 0.5, 3)
+    fast, slow = fused.trace(run, 40), reference.trace(run, 40)
+    for array in fast:
+        np.testing.assert_allclose(fast[array], slow[array], rtol=1e-8, atol=1e-12, err_msg=array)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_fused_agrees_in_float32_to_rounding(name):
+    run = Run(TINY.replace(dtype="float32", batch_size=6, epochs=3, **SETTINGS[name]), 0.5, 3)
+    np.testing.assert_allclose(fused.train(run).parameters, reference.train(run).parameters, rtol=2e-4, atol=2e-5)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_phi_and_lambda_of_the_first_step_know_no_optimizer(name):
     plain, other = (Run(TINY.replace(batch_size=6, **changes), 0.5, 1) for changes in ({}, SETTINGS[name]))
@@ -127,16 +158,15 @@ def test_phi_and_lambda_of_the_first_step_know_no_optimizer(name):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_what_is_not_plain_sgd_is_refused_by_fused_and_passed_on_by_auto(name):
-    run = Run(TINY.replace(**SETTINGS[name]), 0.5, 0)
-    setting = next(iter(SETTINGS[name]))
-    assert resolve([run])[0] is stacked
-    with pytest.raises(ValueError, match=f"engine 'fused' trains with plain SGD, got .*{setting}=.*; use engine='stacked'"):
-        resolve([run], "fused")
-    for train in (fused.train, lambda run: fused.trace(run, 1)):
-        with pytest.raises(ValueError, match="engine 'fused' trains with plain SGD"):
-            train(run)
-    assert bthcheck.trace(run.experiment, 0.5, 0, 2).attrs["engine"] == "reference"
+def test_visits_of_what_is_not_plain_sgd_are_refused_by_fused_and_passed_on_by_auto(name):
+    run = Run(TINY.replace(epochs=2, **SETTINGS[name]), 0.5, 0)
+    said = f"engine 'fused' follows visits of plain SGD, got .*{next(iter(SETTINGS[name]))}=.*; use engine='reference'"
+    with pytest.raises(ValueError, match=said):
+        bthcheck.visits(run.experiment, 0.5, 0, engine="fused")
+    with pytest.raises(ValueError, match=said):
+        fused.follow(run, flat_parameters(run.network()), run.order()[0], np.full(20, 0.01))
+    for engine in ("auto", "stacked", "reference"):
+        assert bthcheck.visits(run.experiment, 0.5, 0, engine=engine).attrs["engine"] == "reference"
 
 
 def test_theorems_about_plain_sgd_are_told_of_no_other():

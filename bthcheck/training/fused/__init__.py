@@ -18,14 +18,14 @@ NAME = "fused"
 DEVICES = ("cpu",)
 
 
-def unsupported(run: Run) -> str | None:
-    """Return why this engine cannot train `run`, or None if it can."""
+def unsupported(run: Run, plain: bool = False) -> str | None:
+    """Return why this engine cannot train `run`, or not follow its visits, which takes `plain` SGD; None if it can."""
     network = run.setting.network
     if type(network) not in (MLP, CNN):
         name = type(network).__name__
         return f"engine 'fused' trains networks of type MLP or CNN, got {name}; use engine='stacked' or 'reference'"
-    if not run.setting.training.plain:
-        return f"engine 'fused' trains with plain SGD, got {run.setting.training.departures()}; use engine='stacked'"
+    if plain and not run.setting.training.plain:
+        return f"engine 'fused' follows visits of plain SGD, got {run.setting.training.departures()}; use engine='reference'"
     return None
 
 

@@ -13,16 +13,17 @@ from bthcheck.ambient import neutral
 from bthcheck.networks import CNN, MLP, Network
 from bthcheck.training import interrupt
 from bthcheck.training.fused import loops, unsupported
+from bthcheck.training.fused.descents import descent_of
 from bthcheck.training.fused.packing import Packed, rows_of
 from bthcheck.training.runs import Run, RunResult, flat_parameters, identities, load_parameters
 from bthcheck.training.share import follow_rows
 from bthcheck.training.statistics import STATISTICS, VISIT, mark_divergence
 
 
-def _packed(run: Run, network: Network) -> Packed:
-    """Pack a network of this run, or raise ``ValueError`` if this engine cannot train it."""
+def _packed(run: Run, network: Network, plain: bool = False) -> Packed:
+    """Pack a network of this run, or raise ``ValueError`` if this engine cannot train it, or no other way than by plain SGD."""
     description = run.setting.network
-    reason = unsupported(run)
+    reason = unsupported(run, plain)
     if reason or not isinstance(description, (MLP, CNN)):
         raise ValueError(reason)
     return Packed(network, description, run.setting.training.loss_factor)
@@ -52,7 +53,7 @@ def train(run: Run, device: str = "cpu") -> RunResult:
     x_train, y_train, x_test, y_test = points_of(run)
     follow_rows(table[:, 0])
     loops.train(
-        packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, x_test, y_test,
+        packed.program, packed.convolutions, descent_of(training, packed.program.theta), x_train, y_train, x_test, y_test,
         run.order(), run.kept(), training.batch_size, np.array(training.learning_rates()), np.array(training.tested()),
         np.array(training.probed()), table, stop.flag,
     )  # fmt: skip
@@ -90,7 +91,7 @@ def trace(run: Run, steps: int, device: str = "cpu") -> dict[str, np.ndarray]:
         "lipschitz": np.zeros(steps),
     }
     loops.trace(
-        packed.program, packed.convolutions, packed.update(training.batch_size), x_train, y_train, order.ravel(),
+        packed.program, packed.convolutions, descent_of(training, packed.program.theta), x_train, y_train, order.ravel(),
         None if kept is None else kept.reshape(order.size, -1), np.tile(sizes, len(order))[:steps], rates, *arrays.values(),
         stop.flag,
     )  # fmt: skip
@@ -119,7 +120,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarr
     """
     network = run.network()
     load_parameters(network, parameters)
-    packed = _packed(run, network)
+    packed = _packed(run, network, plain=True)
     x_train, y_train, _, _ = points_of(run)
     steps = len(visits)
     arrays = {
@@ -136,7 +137,7 @@ def follow(run: Run, parameters: np.ndarray, visits: np.ndarray, rates: np.ndarr
 def visits(run: Run, device: str = "cpu") -> dict[str, np.ndarray]:
     """Train one point a step and return every visit; see `bthcheck.training.engines.visits` for the arrays."""
     del device
-    packed = _packed(run, run.network())
+    packed = _packed(run, run.network(), plain=True)
     x_train, y_train, _, _ = points_of(run)
     order, rates = run.order(), np.array(run.setting.training.learning_rates())
     arrays = {name: np.full(order.shape, np.nan) for name in VISIT}

@@ -7,10 +7,10 @@ from bthcheck.training.fused.steps import backward, forward, gradient_norms, los
 
 
 @program
-def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested, probed, table, stop):  # type: ignore[no-untyped-def]
+def train(p, c, descent, x, y, x_test, y_test, order, kept, batch, rates, tested, probed, table, stop):  # type: ignore[no-untyped-def]
     """Train, filling one row of `table` a row of `order`, columns as in `STATISTICS`; stop after a row that is not finite.
 
-    update : room for the update of a batch, or None at batch size 1
+    descent : how the gradient of a batch is gathered and followed, or None at batch size 1 by plain SGD
     kept : (rows, points, bytes) what Dropout keeps at each visit of `order`, or None
     tested, probed : after which rows to look at the test points, and to evaluate the local Lipschitz constants
     stop : one number, on which another thread puts 1 to end this
@@ -38,7 +38,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
                 spread += deviation * deviation
             last = min(first + batch, points)
             thinned = None if kept is None else kept[epoch, first:last]
-            phi, epsilon, moved, value, wrong = step(p, c, update, x, y, order[epoch, first:last], rate, thinned)
+            phi, epsilon, moved, value, wrong = step(p, c, descent, x, y, order[epoch, first:last], rate, thinned)
             loss += value
             errors += wrong
             length += phi
@@ -86,7 +86,7 @@ def train(p, c, update, x, y, x_test, y_test, order, kept, batch, rates, tested,
 def trace(  # type: ignore[no-untyped-def]
     p,
     c,
-    update,
+    descent,
     x,
     y,
     visits,
@@ -122,7 +122,7 @@ def trace(  # type: ignore[no-untyped-def]
         for i, point in enumerate(visited):
             _, constant = gradient_norms(p, c, x, np.uintp(point) * pitch, None if thinned is None else thinned[i])
             lipschitz[number] = max(lipschitz[number], constant)
-        phi[number], epsilon[number], _, _, _ = step(p, c, update, x, y, visited, rates[number], thinned)
+        phi[number], epsilon[number], _, _, _ = step(p, c, descent, x, y, visited, rates[number], thinned)
     bias[len(sizes)] = b_1
 
 

@@ -89,11 +89,6 @@ class Packed:
             counts=np.array(rows, np.uintp),
         )
 
-    def update(self, batch_size: int) -> np.ndarray | None:
-        """Return room for the update of a batch; a batch of one needs none."""
-        theta = self.program.theta
-        return None if batch_size == 1 else aligned_zeros(len(theta), theta.dtype)
-
     def unpack(self) -> None:
         """Write the vector back into the network."""
         with torch.no_grad():

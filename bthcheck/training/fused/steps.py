@@ -3,7 +3,7 @@
 The backward pass starts from ∂s/∂s = 1 at the last affine map s, and updates scale it by α ∂ℓ/∂s. That gives g = ∂f/∂z_1, with
 z_1 = W_1 x + b_1, as ∂f/∂s · ∂s/∂z_1 also where ∂ℓ/∂s is 0, and where a sigmoid is 0 or 1 to rounding.
 
-Arguments that may be None (`c`, `scale`, `target`, `update`, `kept`) are resolved when Numba compiles: each case is its own
+Arguments that may be None (`c`, `scale`, `target`, `descent`, `kept`) are resolved when Numba compiles: each case is its own
 program.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from bthcheck.training.fused import affine, convolutions
 from bthcheck.training.fused.compiling import inlined_leaf, leaf, part
+from bthcheck.training.fused.descents import descend
 
 
 @inlined_leaf
@@ -93,15 +94,15 @@ def gradient_norms(p, c, x, start, kept):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def]
+def step(p, c, descent, x, y, points, rate, kept):  # type: ignore[no-untyped-def]
     """Make one step on `points`; return φ, mean ε, ‖Δb_1‖/α, Σℓ and the number of errors, all as they were before it.
 
-    An `update` of None stands for one point, whose update is made while going back. Otherwise that of the batch is collected
-    there first. φ = ‖Δb_1‖/(α ε), with ε the batch mean; one point's is ‖g‖ without dividing. `kept` has a row a point, for
+    A `descent` of None stands for one point by plain SGD, whose update is made while going back. Otherwise that of the batch is
+    gathered first. φ = ‖Δb_1‖/(α ε), with ε the batch mean; one point's is ‖g‖ without dividing. `kept` has a row a point, for
     `thin`, or is None.
     """
     theta, pitch = p.theta, np.uintp(p.pitch)
-    if update is None:
+    if descent is None:
         point = np.uintp(points[0])
         s = np.float64(forward(p, c, x, point * pitch))
         thin(p, None if kept is None else kept[0])
@@ -109,6 +110,7 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
         norm = np.sqrt(np.float64(backward(p, c, x, point * pitch, theta.dtype.type(rate * slope), None)))
         return steep * norm, epsilon, abs(slope) * norm, value, wrong
 
+    update = descent.gathered
     update[:] = 0
     loss, errors, slopes = 0.0, 0.0, 0.0
     for i, point in enumerate(points):
@@ -125,6 +127,8 @@ def step(p, c, update, x, y, points, rate, kept):  # type: ignore[no-untyped-def
         square += np.float64(update[i]) ** 2
     norm, size = np.sqrt(square), len(points)
     phi = norm / slopes if slopes > 0 else _mean_gradient(p, c, update, x, y, points, kept)
+    if not descent.plain:
+        return phi, slopes / size, descend(descent, theta, size, rate, p.biases[0], np.uintp(p.first)), loss, errors
     scale = theta.dtype.type(rate / size)
     for i in range(len(theta)):
         theta[i] += scale * update[i]
