@@ -25,7 +25,16 @@ _NAMES = {
     "inequalities": ("counterexample", "equality", "inequality"),
     "noninferiority": ("distinguishable", "holm", "non_inferiorities", "non_inferiority"),
     "probabilities": ("dispersion", "rate"),
-    "ranking": ("axis_taus", "granulated_tau", "on_axes", "pair_weight", "robust_sign_error", "shuffled", "sign_errors"),
+    "ranking": (
+        "ENOUGH",
+        "axis_taus",
+        "granulated_tau",
+        "on_axes",
+        "pair_weight",
+        "robust_sign_error",
+        "shuffled",
+        "sign_errors",
+    ),
     "trends": ("MINIMUM_EFFECT", "correlation", "mean_tau", "paired", "permuted", "trend", "values_of"),
 }
 

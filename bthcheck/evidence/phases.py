@@ -41,8 +41,8 @@ class Grid:
 
     widths: tuple[int, ...] = (8, 16, 32, 64)
     points: tuple[int, ...] = (20, 40, 80)
-    learning_rates: tuple[float, ...] = (0.002, 0.004, 0.008, 0.016)
-    epochs: tuple[int, ...] = (50, 100, 200, 400, 800, 1200, 1600)
+    learning_rates: tuple[float, ...] = (0.004, 0.008, 0.016)
+    epochs: tuple[int, ...] = (25, 50, 100, 200, 300, 400, 600, 800, 1200)
     frequencies: tuple[float, float] = (0.25, 0.75)
 
     def __post_init__(self) -> None:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from bthcheck.ambient import neutral
 from bthcheck.checks import one_of, positive_int
+from bthcheck.experiments.definition import Experiment
 from bthcheck.experiments.paper import SINUSOIDS
-from bthcheck.networks import MLP
+from bthcheck.experiments.training import Training
+from bthcheck.networks import CNN, MLP
+from bthcheck.tasks import CorruptedImages
 
 if TYPE_CHECKING:
     from bthcheck.networks import Network
@@ -76,7 +79,9 @@ class ActivatedMLP:
         return Network(first, nn.Sequential(*rest), sigmoid=False)
 
 
-_BATCHES = SINUSOIDS.replace(name="sinusoids in batches", batch_size=32, learning_rate=0.032, seeds=range(5))
+_BATCHES = SINUSOIDS.replace(
+    name="sinusoids in batches", batch_size=32, learning_rate=0.032, seeds=range(5), lipschitz_every=100, test_every=100
+)
 
 MOMENTUM = _BATCHES.replace(name="sinusoids with momentum", momentum=0.9, learning_rate=0.0032, epochs=2600)
 """The sinusoids in minibatches under heavy-ball momentum 0.9, at a tenth of the rate: the same step where gradients agree."""
@@ -87,7 +92,7 @@ ADAM = _BATCHES.replace(name="sinusoids with Adam", optimizer="adam", learning_r
 SMOOTH = {
     kind: SINUSOIDS.replace(
         name=f"sinusoids with {kind}", network=ActivatedMLP(activation=kind), levels=(0.125, 0.25, 0.5),
-        batch_size=50, learning_rate=0.05, epochs=2000, seeds=range(5),
+        batch_size=50, learning_rate=0.05, epochs=2000, seeds=range(5), lipschitz_every=100, test_every=100,
     )
     for kind in ("gelu", "leaky_relu", "tanh")
 }  # fmt: skip
@@ -97,8 +102,9 @@ With GELU and tanh f = 1 is not fit within 3000 epochs, nor with tanh 0.75.
 """
 
 LEARNING_RATES = SINUSOIDS.replace(
-    name="learning rates", task=SINUSOIDS.at(0.5).task, vary="learning_rate", levels=(0.0005, 0.001, 0.002, 0.004), epochs=2400
-)
+    name="learning rates", task=SINUSOIDS.at(0.5).task, vary="learning_rate", levels=(0.0005, 0.001, 0.002, 0.004), epochs=2400,
+    lipschitz_every=100, test_every=100,
+)  # fmt: skip
 """One frequency, 0.5, at four learning rates."""
 
 WIDTHS = SINUSOIDS.replace(
@@ -107,10 +113,12 @@ WIDTHS = SINUSOIDS.replace(
     vary="network",
     levels=("4", "8", "16", "32", "64", "128"),
     network={str(width): MLP((10, 10, width, width, 1)) for width in (4, 8, 16, 32, 64, 128)},
+    lipschitz_every=1000,
+    test_every=1000,
 )
 """One frequency, 0.5, learned by networks of two hidden layers, from too narrow to fit 100 points to far wider than needed."""
 
-SHAPES = {f"{width}-{depth}": {"width": width, "depth": depth} for width in (16, 64) for depth in (1, 2, 3)}
+SHAPES = {f"{width}-{depth}": {"width": width, "depth": depth} for width in (16, 32, 64) for depth in (1, 2, 3)}
 """Level of `RIVALS` → width and number of the hidden layers behind its first."""
 
 RIVALS = SINUSOIDS.replace(
@@ -119,10 +127,29 @@ RIVALS = SINUSOIDS.replace(
     vary="network",
     levels=tuple(SHAPES),
     network={name: MLP((10, 10, *[shape["width"]] * shape["depth"], 1)) for name, shape in SHAPES.items()},
-    epochs=2000,
+    epochs=1000,
     seeds=range(12),
+    lipschitz_every=1000,
+    test_every=1000,
 )
-"""One sinusoid, of f = 0.5, learned by six shapes of networks, each at every one of `RIVAL_RATES`."""
+"""One sinusoid, of f = 0.5, learned by nine shapes of networks, each at every one of `RIVAL_RATES`."""
 
-RIVAL_RATES = (0.001, 0.002, 0.004)
+RIVAL_RATES = (0.0025, 0.005, 0.01)
 """Learning rates at which every network of `RIVALS` is trained."""
+
+RIVALS_ON_IMAGES = {
+    f"{first}-{second}": Experiment(
+        name=f"rivals on images, {first}-{second} channels",
+        task=CorruptedImages("mnist", ("3", "6"), train=100, test=1000),
+        vary="corruption",
+        levels=(0.0, 0.2, 0.4),
+        network=CNN((1, 28, 28), (first, second), hidden=32),
+        training=Training(epochs=60, lipschitz_every=60, test_every=60),
+        seeds=tuple(range(10)),
+    )
+    for first, second in ((4, 8), (8, 16))
+}
+"""Channels → a small CNN that learns 100 handwritten digits with labels of three qualities, at each of `RATES_ON_IMAGES`."""
+
+RATES_ON_IMAGES = (0.02, 0.04)
+"""Learning rates at which every network of `RIVALS_ON_IMAGES` is trained."""

@@ -85,6 +85,30 @@ MUTANTS_BEYOND_THE_PAPER = [
         (f"{PHASES}::test_states_are_the_sides_of_0_that_intervals_lie_on",),
     ),
     Mutant(
+        "curvature", "of the logit and not of f", "theory/mislabelled.py",
+        "visits.phi**2 / steep.where", "visits.phi**2 * steep.where",
+        (f"{MISLABELLED}::test_the_curvature_is_that_of_the_loss_as_autograd_has_it",),
+    ),
+    Mutant(
+        "curvature", "trace of the square", "theory/mislabelled.py", "(trace**2).mean", "trace.mean",
+        (f"{MISLABELLED}::test_the_curvature_is_that_of_the_loss_as_autograd_has_it",),
+    ),
+    Mutant(
+        "gradients of samples", "biases", "theory/gradients.py",
+        "square * (1 + h.square().sum(1))", "square * h.square().sum(1)",
+        ("theory/test_gradients.py::test_norms_are_those_of_the_gradients_of_single_points[regression]",),
+    ),
+    Mutant(
+        "gradients of samples", "summed over places before the norm", "theory/gradients.py",
+        "torch.bmm(places, patches.transpose(1, 2)).square().sum((1, 2))",
+        "places.square().sum((1, 2)) * patches.square().sum((1, 2))",
+        ("theory/test_gradients.py::test_norms_are_those_of_the_gradients_of_single_points[convolutions]",),
+    ),
+    Mutant(
+        "gradients of samples", "slope of the loss", "theory/gradients.py", "s.backward(slope,", "s.backward(slope.sign(),",
+        ("theory/test_gradients.py::test_norms_are_those_of_the_gradients_of_single_points[trained first layer]",),
+    ),
+    Mutant(
         "visits", "before the step", "training/fused/loops.py",
         "            logit[row, number] = s\n", "            logit[row, number] = forward(p, c, x, start)\n",
         (f"{VISITS}::test_engines_see_the_same_at_every_visit[labels]",),

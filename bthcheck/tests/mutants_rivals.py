@@ -125,10 +125,10 @@ MUTANTS_OF_RIVALS = [
         "rivals of statistics", "λ in the end", RIVALS, "ds[name].isel(epoch=-1,", "ds[name].isel(epoch=-7,", (OF_STATISTICS,),
     ),
     Mutant(
-        "gap", "of the loss and of the error", RIVALS, "_gap(run, 1)", "_gap(run, 0)", (OF_WEIGHTS,),
+        "gap", "of the loss and of the error", RIVALS, """run.gaps["error_gap"]""", """run.gaps["loss_gap"]""", (OF_WEIGHTS,),
     ),
     Mutant(
-        "gap", "test minus training", RIVALS, "run.losses(test=True)[which] -", "run.losses(test=False)[which] -",
+        "gap", "test minus training", RIVALS, "{name: one - other for", "{name: other - one for",
         (OF_WEIGHTS,),
     ),
     Mutant(

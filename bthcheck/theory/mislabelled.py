@@ -40,6 +40,13 @@ def _error(visits: xr.Dataset) -> xr.DataArray:
     return abs(scipy.special.expit(visits.logit) - visits.target).isel(epoch=-1)
 
 
+def _curvature(visits: xr.Dataset) -> xr.DataArray:
+    """Mean over epochs of Tr(H²), H = ∇²_x ℓ: of a ReLU network σ'(s) ∇s ∇sᵀ wherever it has one, with ‖∇s‖ = φ/σ'(s)."""
+    steep = scipy.special.expit(visits.logit) * scipy.special.expit(-visits.logit)
+    trace = (visits.phi**2 / steep.where(steep > 0)).fillna(0.0)
+    return (trace**2).mean("epoch")
+
+
 def _forgotten(visits: xr.Dataset) -> xr.DataArray:
     right = _margin(visits) > 0
     events = (right.shift(epoch=1, fill_value=False) & ~right).sum("epoch")
@@ -52,6 +59,7 @@ SCORES: dict[str, tuple[Score, str]] = {
     "loss": (_loss, "Σℓ, summed loss"),
     "margin": (_margins, "AUM, minus the mean margin (Pleiss et al., NeurIPS 2020)"),
     "error": (_error, "EL2N, |p − y| in the last epoch (Paul et al., NeurIPS 2021)"),
+    "curvature": (_curvature, "input curvature Tr(∇²_x ℓ)², with W_1 = I and ReLU (Garg & Roy, CVPR 2023)"),
     "forgetting": (_forgotten, "forgetting events, T if never learned (Toneva et al., ICLR 2019)"),
 }
 """Name → a score of every point from its visits, and what it is."""

@@ -12,6 +12,8 @@ Of the trained weights are norms, distance and number (`bthcheck.theory.capacity
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -224,7 +226,8 @@ def measures(
     return found
 
 
-class _Trained(NamedTuple):
+@dataclass(frozen=True)
+class _Trained:
     """One run after its training; `place` among the levels and seeds."""
 
     place: tuple[int, int]
@@ -233,11 +236,16 @@ class _Trained(NamedTuple):
     data: Data
     diverged: bool
 
-    def losses(self, test: bool) -> tuple[float, float]:
-        """Return mean loss and error over the test or the training points."""
-        x, y = (self.data.x_test, self.data.y_test) if test else (self.data.x_train, self.data.y_train)
+    @cached_property
+    def gaps(self) -> dict[str, float]:
+        """How much larger the mean error and loss are over the test points than over the training points."""
+        test = self._means(self.data.x_test, self.data.y_test)
+        trained = self._means(self.data.x_train, self.data.y_train)
+        return {name: one - other for name, one, other in zip(GAPS, test, trained, strict=True)}
+
+    def _means(self, x: Tensor, y: Tensor) -> tuple[float, float]:
         values, wrong = _losses(self.network, x, y, self.run.setting.training.loss_factor)
-        return float(values.double().mean()), float(wrong.double().mean())
+        return float(wrong.double().mean()), float(values.double().mean())
 
 
 class _Measure(NamedTuple):
@@ -289,10 +297,6 @@ def _sharpness(run: _Trained, draws: int, limit: float) -> float:
     )  # fmt: skip
 
 
-def _gap(run: _Trained, which: int) -> float:
-    return run.losses(test=True)[which] - run.losses(test=False)[which]
-
-
 _OF_WEIGHTS = {
     "log_spectral": _Measure(lambda run, *_: log_spectral_norms(run.network), "Σ log ‖W_l‖₂", "1"),
     "path_norm": _Measure(lambda run, *_: path_norm(run.network), "path norm: squared weights, an input of ones", "1"),
@@ -304,8 +308,8 @@ _OF_WEIGHTS = {
         lambda run, *_: run.run.setting.training.learning_rate, "learning rate α of the first epoch", "input² / loss"
     ),
     "parameter_count": _Measure(lambda run, *_: parameter_count(run.network), "number of trained parameters", "1"),
-    "error_gap": _Measure(lambda run, *_: _gap(run, 1), "test error minus training error at the end", "1"),
-    "loss_gap": _Measure(lambda run, *_: _gap(run, 0), "test loss minus training loss at the end", "loss"),
+    "error_gap": _Measure(lambda run, *_: run.gaps["error_gap"], "test error minus training error at the end", "1"),
+    "loss_gap": _Measure(lambda run, *_: run.gaps["loss_gap"], "test loss minus training loss at the end", "loss"),
 }
 
 

@@ -9,6 +9,7 @@ import bthcheck
 from bthcheck import claim, figures
 from bthcheck.experiments import CORRUPTED_CIFAR_SMALL
 from bthcheck.figures.images import ranked
+from bthcheck.theory.gradients import sample_gradient_norms
 from bthcheck.theory.mislabelled import SCORES, area, scores
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
@@ -46,6 +47,18 @@ def of_norms(seed):
     return np.array([area(norm, flipped(level, seed)) for norm, level in zip(norms, CORRUPTION, strict=True)])
 
 
+def of_gradients(seed):
+    """Areas of GraNd after `EARLY` epochs, (corruption,); it needs the weights, and no visit."""
+    early = CORRUPTED_CIFAR_SMALL.replace(epochs=EARLY, lipschitz_every=EARLY, test_every=EARLY)
+    areas = []
+    for level in CORRUPTION:
+        runs = bthcheck.run(early.replace(levels=(level,), seeds=(seed,)), progress=False)
+        data = Run(early, level, seed).data()
+        norms = sample_gradient_norms(runs.bthcheck.weights(level, seed), data.x_train, data.y_train)
+        areas.append(area(norms, flipped(level, seed)))
+    return np.array(areas)
+
+
 def found_in(kept, seeds):
     """The areas and pairs of all seeds as labelled arrays, kept beside the runs."""
     areas, pairs = zip(*(kept(of_visits, seed) for seed in seeds), strict=True)
@@ -75,19 +88,21 @@ def test_phi_finds_mislabelled_images(chosen_seeds, evidence, kept):
     for level in CORRUPTION:
         one = late.sel(corruption=level, drop=True)
         evidence.exceeds(one, half(one), quantity=f"area of Σφ after {LATE} epochs, c = {level}, against ½")
-    mean, sizes = areas.mean("seed"), np.array([kept(of_norms, seed) for seed in seeds]).mean(0)
+    mean = areas.mean("seed")
+    sizes, gradients = (np.array([kept(of, seed) for seed in seeds]).mean(0) for of in (of_norms, of_gradients))
     rows = [
         [
             f"c = {level:g}, {end} epochs",
             *(f"{float(mean.sel(corruption=level, window=end, score=name)):.2f}" for name in SCORES),
+            f"{gradient:.2f}" if end == EARLY else "",
             f"{size:.2f}",
         ]
-        for level, size in zip(CORRUPTION, sizes, strict=True)
+        for level, size, gradient in zip(CORRUPTION, sizes, gradients, strict=True)
         for end in WINDOWS
     ]
     evidence.table(
         "Area under the ROC curve, mean over seeds",
-        ["labels, window", *(text for _, text in SCORES.values()), "‖x‖, a control"],
+        ["labels, window", *(text for _, text in SCORES.values()), f"GraNd after {EARLY} epochs", "‖x‖, a control"],
         rows,
     )
     evidence.figure(

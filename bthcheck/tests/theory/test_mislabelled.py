@@ -2,9 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+import bthcheck
+from bthcheck.experiments import DROPOUT
+from bthcheck.networks import MLP
 from bthcheck.theory.mislabelled import SCORES, area, scores
+from bthcheck.training.runs import Run
+
+WIDE = MLP((10, 10, 24, 16, 1), output="sigmoid")
 
 
 def visits_of(generator, epochs=7, points=12):
@@ -22,10 +29,12 @@ def test_scores_are_what_loops_add_up():
     for point in range(visits.sizes["point"]):
         sums = dict.fromkeys(("phi", "input_gradient", "loss", "margin"), 0.0)
         forgotten, before, learned = 0, False, False
+        curvature = 0.0
         for epoch in range(5):
             one = {name: float(visits[name][epoch, point]) for name in ("phi", "epsilon", "loss", "logit")}
             sign = 1 if float(visits.target[point]) == 1 else -1
             sums["phi"] += one["phi"]
+            curvature += (one["phi"] ** 2 * (2 + 2 * np.cosh(one["logit"]))) ** 2
             sums["input_gradient"] += one["epsilon"] * one["phi"]
             sums["loss"] += one["loss"]
             sums["margin"] -= sign * one["logit"] / 5
@@ -36,6 +45,7 @@ def test_scores_are_what_loops_add_up():
         expected = {
             **sums,
             "error": abs(probability - float(visits.target[point])),
+            "curvature": curvature / 5,
             "forgetting": forgotten if learned else 5,
         }
         for name, value in expected.items():
@@ -60,3 +70,24 @@ def test_what_has_no_scores_is_refused():
             scores(visits, epochs)
     with pytest.raises(ValueError, match="targets of 0 and 1"):
         scores(visits.assign(target=visits.target / 2), 3)
+
+
+def test_the_curvature_is_that_of_the_loss_as_autograd_has_it():
+    experiment = DROPOUT.replace(levels=(0.5,), seeds=(0,), epochs=2, dropout=0.0, dtype="float64", network=WIDE)
+    visits = bthcheck.visits(experiment, 0.5, 0)
+    run = Run(experiment, 0.5, 0)
+    data, order = run.data(), run.order()
+    sums = np.zeros(200)
+    network = run.network()
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    for point in order.ravel():
+        x, y = data.x_train[point], data.y_train[point]
+        hessian = torch.autograd.functional.hessian(lambda x, y=y: loss(network.logit(network.first(x[None])), y[None]), x)
+        sums[point] += float((hessian @ hessian).trace()) / 2
+        value = loss(network.logit(network.first(x[None])), y[None])
+        with torch.no_grad():
+            for parameter, gradient in zip(network.parameters(), torch.autograd.grad(value, network.parameters()), strict=True):
+                parameter -= experiment.training.learning_rate * gradient
+    np.testing.assert_allclose(scores(visits, 2).curvature, sums, rtol=1e-7)
+    certain = visits.assign(logit=visits.logit * 0 + 800.0, phi=visits.phi * 0)
+    assert (scores(certain, 2).curvature == 0).all()
