@@ -22,9 +22,9 @@ else:
 def sample_gradient_norms(network: Network, x: Tensor, y: Tensor) -> np.ndarray:
     """‖∇_θ ℓ(f(x_i), y_i)‖ of every point, (m,): GraNd of one network.
 
-    Paul et al., *Deep Learning on a Data Diet*, NeurIPS 2021, who take the mean over ten initialisations. Of what a layer passes
-    up, h, and what comes back to it, δ, the gradient of its weight is δhᵀ, whose norm is ‖δ‖‖h‖; of a convolution δ and h are
-    matrices, over places. A frozen W_1 = I has no gradient, its bias has. Computed in the network's own type.
+    Paul et al., *Deep Learning on a Data Diet*, NeurIPS 2021, who take the mean over ten initialisations. Of what a layer is
+    given, h, and what comes back to it, δ, the gradient of its weight is δhᵀ, whose norm is ‖δ‖‖h‖; of a convolution δ and h
+    are matrices, over places. A frozen W_1 = I has no gradient, its bias has. Computed in the network's own type.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _square(layer: nn.Module, h: Tensor, delta: Tensor | None) -> Tensor:
     """Return the square of the norm of the gradient of a layer's parameters, (m,); `h` goes in, `delta` comes back."""
     assert delta is not None
     if isinstance(layer, nn.Conv2d):
-        patches = nn.functional.unfold(h, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+        patches = nn.functional.unfold(h, layer.kernel_size)  # as all convolutions here: no padding, every place
         places = delta.flatten(2)
         weight = torch.bmm(places, patches.transpose(1, 2)).square().sum((1, 2))
         return weight + places.sum(2).square().sum(1)
