@@ -105,6 +105,36 @@ def above_sigma_1_of_any(example: Example) -> Comparison:
 
 
 @neutral()
+def bias_gradient_of_batch(example: Example) -> Comparison:
+    """‖∂L/∂b₁‖ ≤ 0 of a batch's mean squared loss, with BatchNorm right behind the first layer, for targets of 1."""
+    from bthcheck.geometry.preactivations import batch_gradient
+
+    total, rounding = batch_gradient(*example)
+    return Comparison(*(np.array([value]) for value in (total, 0.0, rounding)))
+
+
+@neutral()
+def above_sigma_1_of_batch(example: Example) -> Comparison:
+    """λ ≤ σ₁φ with BatchNorm behind the first layer: λ of the network as it is evaluated, φ of the step its batch would make.
+
+    It is false. The network is left with running statistics of that batch.
+    """
+    from bthcheck.geometry import lipschitz
+    from bthcheck.geometry.preactivations import batch_gradient
+
+    network, x = example
+    total, _ = batch_gradient(network, x)
+    network.train()(x)  # gives BatchNorm its running statistics
+    slopes = float((network.logit(network.first(x)) - 1).detach().abs().mean())
+    network.eval()
+    value = float(lipschitz.local_lipschitz(network, x).max())
+    network.train()
+    sigma = np.linalg.svd(lipschitz.first_weight(network).numpy(), compute_uv=False)[0]
+    bound = sigma * total / slopes if slopes > 0 else 0.0  # φ is the norm of the mean gradient over the mean |∂ℓ/∂f|
+    return Comparison(*(np.array([float(one)]) for one in (value, bound, 1e-6)))
+
+
+@neutral()
 def below_every_layer(example: Example) -> Comparison:
     """λ ≤ φ_l Π_{k≤l}‖W_k‖ for the bias of every layer, (m, d); both sides are chains of the same matrices."""
     from bthcheck.geometry import lipschitz

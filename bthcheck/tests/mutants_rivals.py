@@ -65,14 +65,14 @@ MUTANTS_OF_RIVALS = [
         (f"{NOISE}::test_what_is_wrong_already_does_not_count_against_the_noise",),
     ),
     Mutant(
-        "sharpness", "noise of one sign", SHARPNESS, "self.values(-noise)", "self.values(noise)", (CROSSING,),
+        "sharpness", "noise of one sign", SHARPNESS, "for sign in (1, -1)", "for sign in (1, 1)", (CROSSING,),
     ),
     Mutant(
-        "sharpness", "half as wide a noise", SHARPNESS, "noise = sigma * torch", "noise = 0.5 * sigma * torch",
+        "sharpness", "half as wide a noise", SHARPNESS, "sign * sigma * part", "sign * 0.5 * sigma * part",
         (f"{QUADRATIC}[whole]", f"{QUADRATIC}[half]", SIGNS),
     ),
     Mutant(
-        "sharpness", "other noise at every σ", SHARPNESS, "copy.deepcopy(generator)", "generator",
+        "sharpness", "other noise at every σ", SHARPNESS, "copy.deepcopy(self._generator)", "self._generator",
         (f"{NOISE}::test_noise_is_drawn_from_a_generator_that_stays_as_it_is",),
     ),
     Mutant(

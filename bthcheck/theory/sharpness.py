@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,11 +75,12 @@ def sharpness(
     if criterion == "error" and not network.sigmoid:
         raise ValueError("the criterion 'error' is for classifiers, with output='sigmoid'; use criterion='loss'")
     perturbed = _Perturbed(finite(network), x, y, criterion, loss_factor)
+    noise = _Noise(generator, draws, perturbed.size, perturbed.at_once)
     with torch.no_grad():
         start = float(perturbed.values(torch.zeros(1, perturbed.size)))
 
         def bears(log_sigma: float) -> bool:
-            values = perturbed.mean(math.exp(log_sigma), copy.deepcopy(generator), draws)
+            values = perturbed.mean(math.exp(log_sigma), noise)
             return values - start <= limit  # NaN is not
 
         low, high = math.log(SMALLEST), math.log(LARGEST)  # neither is tried: where all or nothing is borne, σ is there
@@ -88,6 +90,23 @@ def sharpness(
     return math.exp(-2 * low)
 
 
+class _Noise:
+    """The same normal numbers every time they are gone through, (at most `at_once`, size) at a time, kept if that is all."""
+
+    def __init__(self, generator: np.random.Generator, draws: int, size: int, at_once: int) -> None:
+        self._generator, self._draws, self._size, self._at_once = generator, draws, size, at_once
+        self._kept = list(self._drawn()) if draws <= at_once else None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self._drawn() if self._kept is None else iter(self._kept)
+
+    def _drawn(self) -> Iterator[Tensor]:
+        generator = copy.deepcopy(self._generator)
+        for begin in range(0, self._draws, self._at_once):
+            count = min(self._at_once, self._draws - begin)
+            yield torch.from_numpy(generator.standard_normal((count, self._size)))
+
+
 class _Perturbed:
     """A network with noise on its weights, many draws at once."""
 
@@ -95,19 +114,22 @@ class _Perturbed:
         from bthcheck.theory.logits import Logit
 
         kind = network.first.bias.dtype
+        self._whole = network
+        self._connected = all(isinstance(layer, (torch.nn.Linear, torch.nn.ReLU)) for layer in network.rest)
         self._network, self._x, self._y = Logit(network), x.to(kind), y.to(kind)
         self._criterion, self._factor = criterion, factor
         self._weights = {name: weight.detach() for name, weight in self._network.named_parameters()}
         self.size = sum(weight.numel() for weight in self._weights.values())
 
-    def mean(self, sigma: float, generator: np.random.Generator, draws: int) -> float:
-        """Return the mean over noise of standard deviation σ and its negative."""
-        at_once = max(1, _MOST_NUMBERS // (self.size + 16 * self._x.numel()))
-        total = 0.0
-        for begin in range(0, draws, at_once):
-            noise = sigma * torch.from_numpy(generator.standard_normal((min(at_once, draws - begin), self.size)))
-            total += float(self.values(noise).sum() + self.values(-noise).sum())
-        return total / (2 * draws)
+    @property
+    def at_once(self) -> int:
+        """How many draws of noise are looked at in one pass."""
+        return max(1, _MOST_NUMBERS // (self.size + 16 * self._x.numel()))
+
+    def mean(self, sigma: float, noise: Iterable[Tensor]) -> float:
+        """Return the mean over noise of standard deviation σ and its negative; `noise` has standard deviation 1."""
+        found = [self.values(sign * sigma * part) for part in noise for sign in (1, -1)]
+        return float(torch.cat(found).mean())
 
     def values(self, noise: Tensor) -> Tensor:
         """Return the mean loss or error over the points with each draw (draws, p) added to the weights, (draws,)."""
@@ -116,6 +138,19 @@ class _Perturbed:
         sizes = [weight.numel() for weight in self._weights.values()]
         parts = zip(self._weights.items(), noise.to(self._x).split(sizes, dim=1), strict=True)
         weights = {name: weight + part.view(-1, *weight.shape) for (name, weight), part in parts}
-        logits = torch.vmap(lambda one: torch.func.functional_call(self._network, one, (self._x,)))(weights)
+        logits = self._stacked(list(weights.values())) if self._connected else self._mapped(weights)
         values, _, _, wrong = loss(self._network.sigmoid, self._factor, logits, self._y)
         return (wrong if self._criterion == "error" else values).double().mean(1)
+
+    def _stacked(self, weights: list[Tensor]) -> Tensor:
+        """Return the logits (draws, m) of fully connected networks by products of stacked matrices: a third of the time."""
+        from bthcheck.training.stacked.layers import batched
+
+        first, rest = batched(self._whole, weights)
+        h, _ = first.forward(self._x.expand(len(weights[0]), -1, -1))
+        for layer in rest:
+            h, _ = layer.forward(h)
+        return h.squeeze(2)
+
+    def _mapped(self, weights: dict[str, Tensor]) -> Tensor:
+        return torch.vmap(lambda one: torch.func.functional_call(self._network, one, (self._x,)))(weights)

@@ -76,6 +76,14 @@ ATTACKS = {
         "λ ≤ σ₁‖g‖ with GELU, leaky ReLU and tanh", "module",
         lambda: strategies.modules(activations=("gelu", "leaky_relu", "tanh")), measures.above_sigma_1_of_any,
     ),
+    "E7-batch": Attack(
+        "‖∂L/∂b₁‖ ≤ 0 with BatchNorm", "module",
+        lambda: strategies.modules(activations=("relu",), normalisation="batch"), measures.bias_gradient_of_batch,
+    ),
+    "E7-counterexample": Attack(
+        "λ ≤ σ₁φ with BatchNorm", "module",
+        lambda: strategies.modules(activations=("relu",), normalisation="batch"), measures.above_sigma_1_of_batch, FALLS,
+    ),
     "E7-layer": Attack(
         "λ ≤ σ₁‖g‖ with LayerNorm", "module",
         lambda: strategies.modules(activations=("relu",), normalisation="layer"), measures.above_sigma_1_of_any,
