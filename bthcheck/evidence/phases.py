@@ -39,7 +39,7 @@ class Grid:
     frequencies : the two of the sinusoid that are compared
     """
 
-    widths: tuple[int, ...] = (8, 16, 32, 64)
+    widths: tuple[int, ...] = (6, 12, 24, 48)
     points: tuple[int, ...] = (20, 40, 80)
     learning_rates: tuple[float, ...] = (0.004, 0.008, 0.016)
     epochs: tuple[int, ...] = (25, 50, 100, 200, 300, 400, 600, 800, 1200)

@@ -180,7 +180,7 @@ def measures(
     common_loss: float,
     *,
     start: xr.DataArray | None = None,
-    draws: int = DRAWS,
+    draws: int | None = DRAWS,
     limit: float = LIMIT,
     fresh: int | None = None,
 ) -> xr.Dataset:
@@ -200,7 +200,8 @@ def measures(
     ----------
     common_loss : a training loss that all runs are to pass, in units of the optimised loss, `Training.loss_factor` and all
     start : ("seed",) the common epoch where several experiments are compared, see `common_epoch`; else that of this one
-    draws, limit : of the sharpness. Noise comes from the stream "perturbation" of the seed, and is the same for all networks
+    draws, limit : of the sharpness, which `draws` of None leaves out: of convolutions it can take longer than training. Noise
+        comes from the stream "perturbation" of the seed, and is the same for all networks
         of a seed that have the same number of parameters.
 
     fresh : how many points the gaps are to be of, drawn anew by the task's `fresh` from the stream "fresh" of the seed; the
@@ -214,14 +215,13 @@ def measures(
     """
     found = recorded(ds, common_loss, start)
     dims = (ds.attrs["level"], "seed")
-    values = {name: np.full([ds.sizes[dim] for dim in dims], np.inf) for name in _OF_WEIGHTS}
+    asked = {name: one for name, one in _OF_WEIGHTS.items() if draws is not None or name != "sharpness"}
+    values = {name: np.full([ds.sizes[dim] for dim in dims], np.inf) for name in asked}
     for run in _runs(ds, fresh):
-        for name in SETTINGS:
-            values[name][run.place] = _OF_WEIGHTS[name].of(run, draws, limit)
-        if not run.diverged:
-            for name in _OF_WEIGHTS.keys() - set(SETTINGS):
-                values[name][run.place] = _OF_WEIGHTS[name].of(run, draws, limit)
-    for name, (_, long_name, units) in _OF_WEIGHTS.items():
+        for name, one in asked.items():
+            if name in SETTINGS or not run.diverged:
+                values[name][run.place] = one.of(run, draws or 0, limit)
+    for name, (_, long_name, units) in asked.items():
         found[name] = (dims, values[name], {"long_name": long_name, "units": units})
     return found
 

@@ -38,7 +38,7 @@ def test_lemma_1_needs_no_relu(evidence, kept, max_examples):
     family="extensions",
     source="Fig. 1b with other activations (not in the paper)",
     statement="With GELU, leaky ReLU or tanh a higher frequency makes a longer normalised trajectory at matched loss",
-    scope="f ≤ 0.5, batch size 50, learning rate 0.05, W₁ trained; mean φ over 50 epochs from the first with loss < 0.0125",
+    scope="f ≤ 0.375, whole batches, learning rate 0.2, W₁ trained; mean φ over 50 epochs from the first with loss < 0.0125",
 )
 def test_longer_trajectory_with_other_activations(train, evidence):
     for kind, experiment in SMOOTH.items():

@@ -17,7 +17,7 @@ from bthcheck.training.streams import stream
 
 COMMON = 0.025  # training loss that every run passes, a fifth of that of answering 0
 FRESH = 2000  # points a gap is measured at
-DRAWS, DRAWS_ON_IMAGES = 8, 2  # of noise, for sharpness
+DRAWS = 8  # of noise, for sharpness, which is left out on images
 COMMON_ON_IMAGES = 0.05  # training loss that every CNN passes
 GAP, GAP_ON_IMAGES = "loss_gap", "error_gap"
 PHI = "phi_below"
@@ -42,7 +42,7 @@ def measured(*runs):
 def measured_on_images(*runs):
     """The same of CNNs, (channels, rate, corruption, seed); runs are in the order of channels, and of rates within."""
     start = rivals.common_epoch(*(one.train_loss for one in runs), threshold=COMMON_ON_IMAGES)
-    tables = [rivals.measures(one, COMMON_ON_IMAGES, start=start, draws=DRAWS_ON_IMAGES) for one in runs]
+    tables = [rivals.measures(one, COMMON_ON_IMAGES, start=start, draws=None) for one in runs]
     count = len(RATES_ON_IMAGES)
     rows = [along("rate", RATES_ON_IMAGES, tables[i : i + count]) for i in range(0, len(tables), count)]
     return along("channels", list(RIVALS_ON_IMAGES), rows)

@@ -205,6 +205,9 @@ def test_a_run_that_diverged_has_infinite_measures_and_its_settings():
         else:
             assert not np.isfinite(bad).any(), name
     assert np.isfinite(table.sharpness.sel(learning_rate=0.001)).all()
+    without = rivals.measures(ds, 0.2, draws=None)
+    assert set(table) - set(without) == {"sharpness"}
+    xr.testing.assert_identical(without, table.drop_vars("sharpness"))
 
 
 def test_last_epochs_are_as_many_as_there_are(classifiers):
