@@ -93,13 +93,12 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
         trained.add(entry)
         settings.channel.log("environment", facts=facts)
         beside: dict[str, Any] = {}
-        if settings.save_data:
+        try:
             from bthcheck.report.training import write_beside
 
-            try:
-                beside = write_beside(settings.results, dataset)
-            except (OSError, ValueError) as error:  # what was found does not depend on it
-                settings.channel.log("unsaved", unwritten=[f"the data of {sized.name} are not saved: {error}"])
+            beside = write_beside(settings.results, dataset, settings.save_data)
+        except (OSError, ValueError) as error:  # what was found does not depend on it
+            settings.channel.log("unsaved", unwritten=[f"the page of {sized.name} is not written: {error}"])
         settings.channel.log("experiment", **entry, **beside)
         return dataset
 

@@ -53,7 +53,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "save-data": {
         "action": "store_true",
-        "help": "also write a page and the Dataset of every experiment, into experiments/ beside the report",
+        "help": "also write the Dataset of every experiment, and its figures, into experiments/ beside the report",
     },
     "placebo": {"action": "store_true", "help": "permute levels within seeds: no trend claim may come out supported"},
     "check": {

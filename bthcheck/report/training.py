@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bthcheck.files import write_whole
+from bthcheck.report.curves import HEIGHT, WIDTH, panels
 from bthcheck.report.environment import describe
 from bthcheck.report.experiments import identity, without_folders
 from bthcheck.report.numbers import cell
@@ -83,34 +84,37 @@ def write(folder: Path, dataset: "xr.Dataset", file: str) -> Path:
     return folder / PAGE
 
 
-def write_beside(folder: Path, dataset: "xr.Dataset") -> dict[str, str]:
-    """Write the page of an experiment and its Dataset beside a report, and return their paths in `folder`, "page" and "file".
+def write_beside(folder: Path, dataset: "xr.Dataset", data: bool = False) -> dict[str, str]:
+    """Write the page of an experiment beside a report, and return its path in `folder`, "page".
 
     Parameters
     ----------
     dataset : from `bthcheck.run`
+    data : whether to write its Dataset, too, whose path is "file", and the figures of the paper
 
     Raises
     ------
     OSError
         If a file cannot be written.
     """
-    from bthcheck.figures import of_training
-    from bthcheck.figures.style import read
-    from bthcheck.training import stored
-
     configuration = dataset.bthcheck.configuration
     words = re.sub(r"[^A-Za-z0-9]+", "-", configuration["name"]).strip("-") or "experiment"
     name = f"{words[:60]}-{identity(without_folders(configuration))[:8]}"
     (folder / EXPERIMENTS).mkdir(parents=True, exist_ok=True)
-    stored.save(dataset, folder / EXPERIMENTS / f"{name}.nc")
     figures = []
-    for drawn in of_training(dataset):
-        made = read(drawn.figure)
-        said = f"{drawn.caption} {made.said.tobytes().decode()}"
-        figures.append({"svg": made.svg.tobytes(), "alt": said, "caption": drawn.caption})
-    write_whole(folder / EXPERIMENTS / f"{name}.html", _page(dataset, f"{name}.nc", figures, folder))
-    return {"page": f"{EXPERIMENTS}/{name}.html", "file": f"{EXPERIMENTS}/{name}.nc"}
+    if data:
+        from bthcheck.figures import of_training
+        from bthcheck.figures.style import read
+        from bthcheck.training import stored
+
+        stored.save(dataset, folder / EXPERIMENTS / f"{name}.nc")
+        for drawn in of_training(dataset):
+            made = read(drawn.figure)
+            said = f"{drawn.caption} {made.said.tobytes().decode()}"
+            figures.append({"svg": made.svg.tobytes(), "alt": said, "caption": drawn.caption})
+    page = f"{EXPERIMENTS}/{name}.html"
+    write_whole(folder / page, _page(dataset, f"{name}.nc" if data else None, figures, folder))
+    return {"page": page, "file": f"{EXPERIMENTS}/{name}.nc"} if data else {"page": page}
 
 
 def runs(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
@@ -134,7 +138,7 @@ def runs(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
     return [level, "seed", *names, "diverged"], rows
 
 
-def _page(dataset: "xr.Dataset", file: str, figures: list[dict[str, Any]], folder: Path) -> str:
+def _page(dataset: "xr.Dataset", file: str | None, figures: list[dict[str, Any]], folder: Path) -> str:
     configuration = dataset.bthcheck.configuration
     columns, rows = summary(dataset)
     run_columns, run_rows = runs(dataset)
@@ -155,6 +159,8 @@ def _page(dataset: "xr.Dataset", file: str, figures: list[dict[str, Any]], folde
             "columns": columns,
             "rows": rows,
             "figures": figures,
+            "panels": panels(dataset),
+            "size": (WIDTH, HEIGHT),
             "configuration": configuration,
             "environment": describe(Path(__file__).parent),
         },

@@ -1,6 +1,7 @@
 """Results of an experiment as a file: netCDF, which any tool reads and which can hold no code."""
 
 import io
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ LARGEST_SEED = 2**31 - 1
 """The largest whole number of netCDF 3."""
 
 
-def save(dataset: xr.Dataset, path: Path) -> None:
+def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """Write a Dataset from `bthcheck.run` as netCDF, whole or not at all.
 
     Raises
@@ -29,11 +30,12 @@ def save(dataset: xr.Dataset, path: Path) -> None:
     if int(dataset["seed"].max()) > LARGEST_SEED:
         raise ValueError(f"seeds must be at most {LARGEST_SEED} to be saved as netCDF, got {int(dataset['seed'].max())}")
     content = dataset.to_netcdf(engine=_ENGINE)
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, bytes(content))
 
 
-def load(path: Path) -> xr.Dataset:
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
     """Return the Dataset that `save` wrote.
 
     Raises
@@ -43,13 +45,13 @@ def load(path: Path) -> xr.Dataset:
     OSError
         If it cannot be read.
     """
-    content = path.read_bytes()
+    content = Path(path).read_bytes()
     try:
         dataset = xr.load_dataset(io.BytesIO(content), engine=_ENGINE)
         _check(dataset)
     except Exception as error:  # whatever a file holds that somebody else wrote
         why = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} is no file of results that bthcheck saved: {why}") from error
+        raise ValueError(f"{os.fspath(path)} is no file of results that bthcheck saved: {why}") from error
     return dataset
 
 

@@ -91,7 +91,7 @@ def test_a_claim_is_shown_with_its_verdicts(said, tmp_path):
 def test_a_claim_that_there_is_not_is_refused(said):
     code, text = said("show", "T99")
     assert code == 2
-    assert "the claim must be one of AS-PUBLISHED, E1, E10, " in text
+    assert "the claim must be one of AS-PUBLISHED, E1, E1-images, E1-images-within, E10, " in text
     assert "got 'T99'" in text
     assert said("show")[0] == 2
 

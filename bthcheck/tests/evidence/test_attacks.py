@@ -161,7 +161,7 @@ def test_cases_that_say_nothing_are_counted_and_end_no_search():
 def test_every_attack_compares_something(id):
     """A few examples of each: what withstands does so here, and not because there was nothing to compare."""
     found = attack(id, ATTACKS[id], 14.0, seeds=itertools.count(1), clock=Clock())
-    assert found.examples + found.discarded >= 10
+    assert found.falsified or found.examples + found.discarded >= 10  # what falls may do so at once
     assert found.informative > 0
     assert not (found.falsified and ATTACKS[id].expected == WITHSTANDS), found.counterexample
     assert {"weights"} <= found.coverage.keys()

@@ -1,4 +1,4 @@
-"""``--save-data``: a page and a Dataset of every experiment, linked in the report."""
+"""A page of every experiment, linked in the report, and with ``--save-data`` its Dataset."""
 
 import re
 
@@ -18,7 +18,9 @@ def test_pages_and_data_are_written_where_they_are_asked_for_and_go_with_the_nex
     plain = claims(TRAINS, "--engine", "reference")
     assert plain.code == 0, plain.text
     reports = plain.folder / "reports"
-    assert not (reports / "experiments").exists()
+    (entry,) = plain.records["experiments"]
+    assert [path.name for path in (reports / "experiments").iterdir()] == [entry["page"].removeprefix("experiments/")]
+    assert "file" not in entry
     asked = claims(TRAINS, "--engine", "reference", "--save-data")
     assert asked.code == 0, asked.text
     (entry,) = asked.records["experiments"]
@@ -27,14 +29,14 @@ def test_pages_and_data_are_written_where_they_are_asked_for_and_go_with_the_nex
     assert re.search(rf'<a href="{re.escape(entry["page"])}">', (reports / "index.html").read_text(encoding="utf-8"))
     assert "save-data" in asked.records["settings"]["flags"]
     claims(TRAINS, "--engine", "reference")
-    assert not list((reports / "experiments").iterdir())
+    assert [path.suffix for path in (reports / "experiments").iterdir()] == [".html"]
 
 
 def test_what_cannot_be_saved_costs_no_verdict_and_is_said(claims):
     reports = claims.folder / "reports"
     reports.mkdir(exist_ok=True)
     (reports / "experiments").write_text("in the way")
-    outcome = claims(TRAINS, "--engine", "reference", "--save-data")
+    outcome = claims(TRAINS, "--engine", "reference")
     assert outcome.statuses == {"UP": "supported"}
-    assert "the data of sinusoids are not saved" in outcome.text
+    assert "the page of sinusoids is not written" in outcome.text
     assert outcome.code == 3

@@ -1,6 +1,8 @@
 """The page of an experiment and the Dataset beside it."""
 
+import json
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ def trained():
 
 
 def test_page_and_dataset_lie_beside_each_other_and_say_how_to_load_it(trained, tmp_path):
-    written = write_beside(tmp_path, trained)
+    written = write_beside(tmp_path, trained, data=True)
     assert re.fullmatch(r"experiments/small-ones-[0-9a-f]{8}\.html", written["page"])
     assert written["file"] == written["page"].replace(".html", ".nc")
     page = (tmp_path / written["page"]).read_text(encoding="utf-8")
@@ -32,7 +34,25 @@ def test_page_and_dataset_lie_beside_each_other_and_say_how_to_load_it(trained, 
     loaded = stored.load(tmp_path / written["file"])
     xr.testing.assert_equal(loaded.drop_encoding(), trained)
     assert "http" not in page
-    assert page.count('<svg viewBox="') == page.count("<figcaption>") > 5
+    keys = page.count('<span class="key">')
+    assert keys == 2
+    assert page.count('<svg viewBox="') - keys == page.count("<figcaption>") > 5
+    alone = write_beside(tmp_path / "alone", trained)
+    assert alone == {"page": written["page"]}
+    assert [path.suffix for path in (tmp_path / "alone" / "experiments").iterdir()] == [".html"]
+    page = (tmp_path / "alone" / alone["page"]).read_text(encoding="utf-8")
+    assert page.count("<polyline ") == 2 * page.count("<figcaption>") > 10
+    assert "xr.open_dataset" not in page
+
+
+def test_the_page_says_how_to_get_the_runs_back(trained, tmp_path):
+    page = (tmp_path / write_beside(tmp_path, trained)["page"]).read_text(encoding="utf-8")
+    code, configuration, *_ = re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)
+    code = unescape(code).replace('cache=".bthcheck_cache"', "progress=False")
+    scope = {"configuration": json.loads(unescape(configuration))}
+    exec(code, scope)
+    assert scope["experiment"] == trained.bthcheck.experiment
+    xr.testing.assert_allclose(scope["runs"], trained, rtol=1e-5)
 
 
 def test_every_run_has_its_row_with_what_it_fit(trained):

@@ -315,22 +315,6 @@ def test_windows_divide_an_epoch_and_change_nothing_else():
         whole.replace(windows=3)
 
 
-@pytest.mark.parametrize("engine", ["fused", "stacked", "reference"])
-def test_test_points_are_looked_at_as_often_as_asked_and_always_in_the_end(engine):
-    often = STACKS["classification, one point a step"].replace(levels=(0.5,), seeds=(1,), epochs=7)
-    every, some = (bthcheck.run(one, engine=engine, progress=False) for one in (often, often.replace(test_every=3)))
-    looked = np.array([False, False, True, False, False, True, True])
-    for name in STATISTICS:
-        spared = name in ("test_loss", "test_error")
-        expected = every[name].values[0, 0] if not spared else np.where(looked, every[name].values[0, 0], np.nan)
-        np.testing.assert_array_equal(some[name].values[0, 0], expected, err_msg=name)
-    np.testing.assert_array_equal(some.parameters, every.parameters)
-    halves = bthcheck.run(often.replace(test_every=3, windows=2), engine=engine, progress=False)
-    assert np.flatnonzero(halves.test_loss.notnull()).tolist() == [5, 11, 13]
-    with pytest.raises(ValueError, match="test_every must be a whole number of at least 1, got 0"):
-        often.replace(test_every=0)
-
-
 def test_published_length_divides_by_the_reciprocal_of_the_slope():
     run = Run(STACKS["classification, one point a step"].replace(epochs=1), 0.5, 1)
     trace = reference.trace(run, 40)

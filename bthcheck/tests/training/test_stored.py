@@ -34,6 +34,8 @@ def test_what_is_read_is_what_was_saved(tmp_path, experiment):
     save(results, path)
     read = load(path)
     assert read.identical(results)
+    save(results, str(path))  # a path is anything that names a file
+    assert load(str(path)).identical(results)
     assert read.bthcheck.experiment == experiment
     assert [read[name].attrs for name in read.variables] == [results[name].attrs for name in read.variables]
     level = experiment.levels[-1]
