@@ -38,17 +38,18 @@ def beginning(dataset: xr.Dataset) -> dict[str, Any]:
     -------
     dict
         "after", the number of the epoch or window; "levels", as text; "seeds"; and for every one of `STATISTICS` a row a seed
-        and a column a level, None where there is no finite number.
+        and a column a level, None where there is no finite number; a statistic that has none at all is left out.
     """
     level = str(dataset.attrs["level"])
     steps = max(1, dataset.attrs["steps_per_epoch"] // dataset.attrs["windows"])
     after = max(1, min(ROWS, STEPS // steps, dataset.sizes["epoch"]))
     first = dataset[list(STATISTICS)].isel(epoch=after - 1, seed=slice(SEEDS)).transpose("seed", level, ...)
+    measured = [name for name in STATISTICS if np.isfinite(first[name].values).any()]
     return {
         "after": after,
         "levels": [str(value) for value in dataset[level].values.tolist()],
         "seeds": first["seed"].values.tolist(),
-        **{name: [[_kept(value) for value in row] for row in first[name].values.tolist()] for name in STATISTICS},
+        **{name: [[_kept(value) for value in row] for row in first[name].values.tolist()] for name in measured},
     }
 
 
@@ -102,7 +103,7 @@ def _kept(value: float) -> float | None:
 def _runs(kept: dict[str, Any]) -> dict[tuple[Any, str], list[float | None]]:
     """Return (seed, level) → the numbers of that run."""
     return {
-        (seed, level): [kept[name][i][j] for name in STATISTICS]
+        (seed, level): [kept[name][i][j] if name in kept else None for name in STATISTICS]
         for i, seed in enumerate(kept["seeds"])
         for j, level in enumerate(kept["levels"])
     }

@@ -5,8 +5,8 @@ from typing import Any
 
 DIGITS = 9
 WIDTH = 120
-DEEPEST = 4
-"""Columns that a line is indented by at most: a claim, what is in it, and all that is in that."""
+DEEPEST = 2
+"""Columns that a line is indented by at most: a profile, and all that is in it. A file has thousands of lines."""
 
 
 def rounded(value: Any) -> Any:

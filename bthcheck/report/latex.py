@@ -25,7 +25,7 @@ PREAMBLE = r"""\documentclass{article}
 \usepackage{iftex}
 \ifPDFTeX\usepackage[T1]{fontenc}\usepackage[utf8]{inputenc}\usepackage{textcomp}\else\usepackage{fontspec}\fi
 \usepackage[margin=2.5cm]{geometry}
-\usepackage{longtable}
+\usepackage{array,longtable}
 """
 
 
@@ -65,14 +65,21 @@ def items(texts: Iterable[str]) -> str:
     return f"\\begin{{itemize}}\n{lines}\n\\end{{itemize}}\n"
 
 
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
+    """Return the share of a line that each column has: the more, the longer its cells, so that few need many lines."""
+    longest = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    sizes = [max(6.0, length) ** 0.7 for length in longest]
+    return [0.9 * size / sum(sizes) for size in sizes]
+
+
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table of plain text, which may be longer than a page."""
-    width = 0.96 / len(columns)
-    form = " ".join(rf"p{{{width:.3f}\linewidth}}" for _ in columns)
+    rows = [list(row) for row in rows]
+    form = " ".join(rf">{{\raggedright\arraybackslash}}p{{{width:.3f}\linewidth}}" for width in _widths(columns, rows))
     lines = [" & ".join(f"{{}}{escape(cell)}" for cell in row) + r" \\" for row in rows]
-    head = " & ".join(rf"\textbf{{{escape(name)}}}" for name in columns) + r" \\ \hline \endhead"
+    head = " & ".join(rf"\textbf{{{escape(name)}}}" for name in columns) + r" \\ \hline\noalign{\smallskip} \endhead"
     lines = [
-        r"{\footnotesize\setlength{\tabcolsep}{2pt}",
+        r"{\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\begin{{longtable}}{{{form}}}",
         rf"\multicolumn{{{len(columns)}}}{{l}}{{{escape(caption)}}} \\",
         head,

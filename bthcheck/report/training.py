@@ -113,7 +113,7 @@ def write_beside(folder: Path, dataset: "xr.Dataset", data: bool = False) -> dic
             said = f"{drawn.caption} {made.said.tobytes().decode()}"
             figures.append({"svg": made.svg.tobytes(), "alt": said, "caption": drawn.caption})
     page = f"{EXPERIMENTS}/{name}.html"
-    write_whole(folder / page, _page(dataset, f"{name}.nc" if data else None, figures, folder))
+    write_whole(folder / page, _page(dataset, f"{name}.nc" if data else None, figures, folder, report="../index.html"))
     return {"page": page, "file": f"{EXPERIMENTS}/{name}.nc"} if data else {"page": page}
 
 
@@ -138,7 +138,9 @@ def runs(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
     return [level, "seed", *names, "diverged"], rows
 
 
-def _page(dataset: "xr.Dataset", file: str | None, figures: list[dict[str, Any]], folder: Path) -> str:
+def _page(
+    dataset: "xr.Dataset", file: str | None, figures: list[dict[str, Any]], folder: Path, report: str | None = None
+) -> str:
     configuration = dataset.bthcheck.configuration
     columns, rows = summary(dataset)
     run_columns, run_rows = runs(dataset)
@@ -156,6 +158,7 @@ def _page(dataset: "xr.Dataset", file: str | None, figures: list[dict[str, Any]]
             "device": dataset.attrs["device"],
             "diverged": int(dataset.diverged.sum()),
             "file": file,
+            "report": report,
             "columns": columns,
             "rows": rows,
             "figures": figures,

@@ -41,10 +41,19 @@ def test_long_epochs_are_kept_earlier(dataset, epochs, points, after):
     assert beginning(windows)["after"] == after
 
 
-def test_what_has_no_number_is_none(dataset):
-    found = beginning(dataset.assign(test_loss=dataset.test_loss * math.nan, train_loss=dataset.train_loss * math.inf))
-    assert found["test_loss"] == found["train_loss"] == [[None, None]] * 5  # a window in the midst of an epoch; divergence
+def test_what_has_no_number_is_none(dataset, kept):
+    some = dataset.train_loss.where(dataset.seed != 1, math.inf)
+    found = beginning(dataset.assign(test_loss=dataset.test_loss * math.nan, train_loss=some))
+    assert found["train_loss"][1] == [None, None]  # divergence
+    assert None not in found["train_loss"][0]
     assert found["trajectory_length"][0][0] > 0
+    assert "test_loss" not in found  # a window in the midst of an epoch
+    for one, other in ((kept, found), (found, kept)):
+        moved = same_beginning(one, other, level=LEVEL)
+        assert moved.effect == 1  # what has a number in one alone has moved
+    assert same_beginning(found, found, level=LEVEL).effect == 0
+    rows = {**found, "test_loss": [[None, None]] * 5}  # as records have it that were written before
+    assert same_beginning(rows, found, level=LEVEL).effect == 0
 
 
 def test_the_share_of_runs_that_moved_is_tested(kept):

@@ -34,6 +34,7 @@ def test_page_and_dataset_lie_beside_each_other_and_say_how_to_load_it(trained, 
     loaded = stored.load(tmp_path / written["file"])
     xr.testing.assert_equal(loaded.drop_encoding(), trained)
     assert "http" not in page
+    assert '<a href="../index.html">' in page
     keys = page.count('<span class="key">')
     assert keys == 2
     assert page.count('<svg viewBox="') - keys == page.count("<figcaption>") > 5

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -151,3 +153,18 @@ def test_markdown_shows_any_text_as_it_is():
     assert "<script" not in shown
     assert "<em>" not in shown
     assert "&lt;script&gt;x&lt;/script&gt; | *b* `c` # d" in shown
+
+
+@pytest.mark.parametrize("engine", ["pdflatex", "lualatex"])
+def test_latex_sets_it_without_an_error_and_within_its_margins(engine, tmp_path):
+    if shutil.which(engine) is None:
+        pytest.skip(f"there is no {engine}")
+    named = records()
+    named["experiments"][0]["name"] = "λ ≤ σ₁‖g‖ φ_l Π‖W_k‖ ½ ∇ₓℓ é ☃ 100 % #1 ~ ^ \\relax"
+    text = as_latex(named)
+    (tmp_path / "summary.tex").write_text(text, encoding="utf-8")
+    command = [engine, "-interaction=nonstopmode", "-halt-on-error", "summary.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Missing character" not in done.stdout
+    assert (tmp_path / "summary.pdf").stat().st_size > 10_000

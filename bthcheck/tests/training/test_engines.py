@@ -277,8 +277,7 @@ def test_phi_of_a_batch_whose_slopes_are_all_0_is_the_mean_gradient(dropped):
     """As the limit of equal slopes."""
     run = Run(SMALL.replace(batch_size=5), 0.5, 0)
     packed = Packed(run.network(), run.setting.network)
-    program = packed.program
-    descent = descent_of(run.setting.training, program.theta)
+    program, descent = packed.program, descent_of(run.setting.training, packed.program.theta)
     x, y, _, _ = points_of(run)
     points = np.array([3, 1, 4, 15, 9], np.int32)
     y[points] = [steps.forward(program, None, x, np.uintp(program.pitch * point)) for point in points]
