@@ -51,6 +51,7 @@ def main() -> None:
     _step(DROPOUT)
     for channels in ((8, 16), (96, 384)):
         _convolutions(channels)
+    _optimizers()
     watching.report()
     with tempfile.TemporaryDirectory() as folder:
         _whole("sinusoids: 4 frequencies × 10 seeds × 3000 epochs", "(SINUSOIDS,)", Path(folder), 20, 1.5)
@@ -132,6 +133,32 @@ def _convolutions(channels: tuple[int, int], rounds: int = 5) -> None:
     for engine in engines[1:]:
         ratios = [slow / fast for slow, fast in zip(times["reference"], times[engine], strict=True)]
         _line(f"ratio {engine}", f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+
+
+def _optimizers(rounds: int = 5) -> None:
+    """Time momentum and Adam on the sinusoids in batches of 32, ten runs, by the stacked and the fused engine in turn."""
+    import torch
+
+    from bthcheck.experiments.extensions import ADAM, MOMENTUM
+    from bthcheck.training import fused, stacked
+    from bthcheck.training.runs import Run
+
+    torch.set_num_threads(1)
+    print("MLP 10-10-32-32-32-1 in batches of 32, ten runs, one thread, in turn:")
+    for experiment in (MOMENTUM, ADAM):
+        runs = [Run(experiment.replace(epochs=100), level, seed) for level in (0.25, 0.5) for seed in range(5)]
+        fused.train(runs[0])
+        stacked.train(runs[:2])
+        steps = len(runs) * 100 * 4
+        slow, fast = [], []
+        for _ in range(rounds):
+            slow.append(sum(result.seconds for result in stacked.train(runs)) / steps * 1e6)
+            fast.append(sum(fused.train(run).seconds for run in runs) / steps * 1e6)
+        ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+        name = "Adam" if experiment is ADAM else "momentum"
+        _line(f"stacked, {name}", f"{statistics.median(slow):.0f} µs a step and run")
+        _line(f"fused, {name}", f"{statistics.median(fast):.0f} µs a step and run")
+        _line(f"ratio, {name}", f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
 
 
 def _whole(title: str, experiments: str, folder: Path, target: float, memory: float | None = None) -> None:
