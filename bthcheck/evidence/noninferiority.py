@@ -236,7 +236,7 @@ def _judged(finding: Finding, p: float, opposite: float, margin: float, level: f
         finding,
         test=f"{finding.test}, exact{adjusted}",
         verdict=verdict,
-        reason=f"{finding.quantity} {word} (p = {p:.2g} at level {level:g}, mean difference = {finding.effect:.2f})",
+        reason=f"{finding.quantity} {word} (p = {p:.2g} at level {level:g})",
         p=p,
         p_opposite=opposite,
         level=level,

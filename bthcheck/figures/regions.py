@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from bthcheck.figures.reading import note
 from bthcheck.figures.style import defaults, style
 from bthcheck.geometry.regions import PlaneGrid, Status
 
@@ -147,6 +148,9 @@ def stability(changed: xr.DataArray, gamma: xr.DataArray) -> "Figure":
             table = values.transpose("learning_rate", "seed")
             axes.plot(values.learning_rate, table.median("seed"), color="0.6", linewidth=1)
             axes.plot(values.learning_rate, table, "o", color="#0072b2", markersize=4, alpha=0.7)
+            note(axes, f"median, {label}", values.learning_rate, table.median("seed"))
+            for seed in table.seed.values.tolist():
+                note(axes, f"seed {seed}", values.learning_rate, table.sel(seed=seed), told=False)
             axes.set(xscale="log", xlabel="learning rate of the epoch", ylabel=label)
         axes.set_yscale("log")
         return figure

@@ -217,12 +217,16 @@ def strips(values: dict[str, xr.DataArray], *, xlabel: str) -> "Figure":
         figure = Figure(figsize=(6.4, 0.24 * len(values) + 0.8), layout="constrained")
         axes = figure.subplots()
         axes.axvline(0, color="0.5", linewidth=1)
-        for row, array in enumerate(values.values()):
+        for row, (label, array) in enumerate(values.items()):
             finite = array.values[np.isfinite(array.values)]
+            mean = finite.mean() if len(finite) else np.nan
+            _noted(axes, [row], f"mean, {label}", [mean])
+            seeds = [f"seed {seed}" for seed in array["seed"].values.tolist()]
+            _noted(axes, np.full(array.size, row), label, array.values, seeds, told=False)
             finite = finite[_few(axes, finite[:, None])]
             axes.plot(finite, np.full(len(finite), row), ".", color="0.45", markersize=4, alpha=0.7)
             if len(finite):
-                axes.plot([finite.mean()], [row], "|", color="black", markersize=12, markeredgewidth=2)
+                axes.plot([mean], [row], "|", color="black", markersize=12, markeredgewidth=2)
         axes.set_yticks(range(len(values)), [literal(label) for label in values])
         axes.invert_yaxis()
         axes.grid(False, axis="y")

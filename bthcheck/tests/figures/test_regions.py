@@ -5,6 +5,7 @@ import xarray as xr
 from bthcheck import figures
 from bthcheck.experiments import DROPOUT, REGIONS
 from bthcheck.figures import regions
+from bthcheck.figures.reading import numbers
 from bthcheck.geometry.regions import Status, plane_grid, plane_regions
 from bthcheck.training.runs import Run
 from bthcheck.training.streams import stream
@@ -67,6 +68,7 @@ def test_stability_draws_a_dot_a_seed():
     shares, gammas = figure.axes
     assert [line.get_ydata().tolist() for line in shares.lines[1:]] == [[10, 0], [20, 0]]
     assert gammas.get_yscale() == "log"
+    assert "2,seed 1,,0.001,0.3," in numbers(figure).splitlines()
 
 
 def test_condition_paints_what_is_missing_over_the_slopes(tmp_path):

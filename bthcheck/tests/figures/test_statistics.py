@@ -1,5 +1,7 @@
 """Figures of statistics and images: reproducible files, and nothing lost to values that are not finite."""
 
+import csv
+import io
 import os
 import shutil
 
@@ -8,7 +10,7 @@ import pytest
 import xarray as xr
 
 from bthcheck import figures
-from bthcheck.figures import statistics, style
+from bthcheck.figures import reading, statistics, style
 from bthcheck.tasks import CorruptedImages
 from bthcheck.training.streams import stream
 
@@ -148,6 +150,19 @@ def test_strips_have_a_row_a_label_with_its_mean():
     assert (mean.get_xdata()[0], mean.get_ydata()[0]) == (pytest.approx(0.2), 0)
     assert axes.yaxis_inverted()
     assert axes.get_xlabel() == "Ψ"
+    rows = list(csv.reader(io.StringIO(reading.numbers(axes.figure))))
+    assert rows[1:4] == [
+        ["1", "mean, first_one", "", "0", "0.2", ""], ["1", "first_one", "seed 0", "0", "0.1", ""],
+        ["1", "first_one", "seed 1", "0", "0.3", ""],
+    ]  # fmt: skip
+    assert reading.described(axes.figure) == "Ψ: mean, first_one 0.2; mean, TSE -0.2."
+
+
+def test_the_mean_of_many_seeds_is_that_of_all():
+    values = xr.DataArray(np.linspace(0, 1, 401) ** 3, dims="seed")
+    (axes,) = figures.strips({"skewed": values}, xlabel="Ψ").axes
+    assert len(axes.lines[1].get_xdata()) < 401  # not all are drawn
+    assert axes.lines[2].get_xdata()[0] == pytest.approx(float(values.mean()))
 
 
 @pytest.mark.parametrize("scale", [1e-7, 1.0, 9_000.0, 3.5e5, 1e12])
