@@ -162,7 +162,7 @@ def _page(
             "columns": columns,
             "rows": rows,
             "figures": figures,
-            "panels": panels(dataset),
+            "panels": panels(dataset) if report else [],
             "size": (WIDTH, HEIGHT),
             "configuration": configuration,
             "environment": describe(Path(__file__).parent),

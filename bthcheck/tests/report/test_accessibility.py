@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bthcheck
 from bthcheck import figures
+from bthcheck.experiments import SINUSOIDS
 from bthcheck.harness.claims import Claim, Evidence
+from bthcheck.networks import MLP
 from bthcheck.report.page import write
+from bthcheck.report.training import write_beside
 from bthcheck.tests.report.test_report import CHROMIUM, REQUIRED, browse
 
 PLACES = [os.environ.get("BTHCHECK_AXE"), Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"]
@@ -101,10 +105,20 @@ def everything(tmp_path, blocks):
     )  # fmt: skip
 
 
+@pytest.fixture
+def of_experiment(tmp_path):
+    """The page of an experiment with all that one may have: curves, figures, a Dataset and runs that diverged."""
+    experiment = SINUSOIDS.replace(levels=(0.25, 1.0), seeds=(0, 1), epochs=4, network=MLP((10, 10, 4, 1)))
+    trained = bthcheck.run(experiment, cache=None, progress=False)
+    diverged = trained.diverged.copy(data=np.array([[False, True], [False, False]]))
+    return tmp_path / write_beside(tmp_path, trained.assign_coords(diverged=diverged), data=True)["page"]
+
+
 @pytest.mark.skipif((not CHROMIUM or not AXE) and not REQUIRED, reason="no Chromium, or no axe-core")
-def test_axe_finds_no_violation_at_any_width_and_in_any_scheme(everything, tmp_path):
+@pytest.mark.parametrize("of", ["everything", "of_experiment"])
+def test_axe_finds_no_violation_at_any_width_and_in_any_scheme(of, tmp_path, request):
     assert AXE, "axe-core must be in node_modules, or where BTHCHECK_AXE says: npm install --no-save axe-core"
-    found = looked_at(everything, tmp_path)
+    found = looked_at(request.getfixturevalue(of), tmp_path)
     assert [(one["width"], one["scheme"]) for one in found] == [(width, scheme) for width in WIDTHS for scheme in SCHEMES]
     for one in found:
         assert one["violations"] == [], (one["width"], one["scheme"])
