@@ -62,8 +62,7 @@ def _panel(dataset: "xr.Dataset", name: str) -> Panel | None:
     finite = np.isfinite(table)
     if not finite.any():
         return None
-    shown = table[finite]
-    log = bool((shown > 0).all()) and float(shown.max()) > 0
+    log = bool((table[finite] > 0).all())
     table = np.log10(np.where(finite, table, 1.0)) if log else np.where(finite, table, 0.0)
     low, high = float(table[finite].min()), float(table[finite].max())
     colors = level_colors(dataset[level].values.tolist())

@@ -43,7 +43,7 @@ def _error(visits: xr.Dataset) -> xr.DataArray:
 def _curvature(visits: xr.Dataset) -> xr.DataArray:
     """Mean over epochs of Tr(H²), H = ∇²_x ℓ: of a ReLU network σ'(s) ∇s ∇sᵀ wherever it has one, with ‖∇s‖ = φ/σ'(s)."""
     steep = scipy.special.expit(visits.logit) * scipy.special.expit(-visits.logit)
-    trace = (visits.phi**2 / steep.where(steep > 0)).fillna(0.0)
+    trace = visits.phi**2 / steep.where(steep != 0, 1.0)  # where σ'(s) underflows, so has φ
     return (trace**2).mean("epoch")
 
 
