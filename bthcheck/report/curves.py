@@ -75,10 +75,10 @@ def _panel(dataset: "xr.Dataset", name: str) -> Panel | None:
         x = _onto(epochs[places], epochs[0], epochs[-1], MARGIN, WIDTH - MARGIN)
         y = _onto(table[i, places], low, high, HEIGHT - MARGIN, MARGIN)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        lines.append(Line(f"{level} {value}", color, DASHES[i % len(DASHES)], points))
+        lines.append(Line(f"{level} {cell(value)}", color, DASHES[i % len(DASHES)], points))
         ends = table[i, places[[0, -1]]]
         first, last = (cell(float(10**end if log else end)) for end in ends)
-        words.append(f"{level} {value} from {first} to {last}")
+        words.append(f"{level} {cell(value)} from {first} to {last}")
     title, units = STATISTICS[name]
     bottom, top = (cell(float(10**end if log else end)) for end in (low, high))
     said = f"{title}, median over seeds, over the epochs: {'; '.join(words)}"
