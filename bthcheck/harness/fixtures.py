@@ -97,8 +97,9 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
             from bthcheck.report.training import write_beside
 
             beside = write_beside(settings.results, dataset, settings.save_data)
-        except (OSError, ValueError) as error:  # what was found does not depend on it
-            settings.channel.log("unsaved", unwritten=[f"the page of {sized.name} is not written: {error}"])
+        except Exception as error:  # whatever it is: what was found does not depend on it, and the session does not end well
+            said = str(error) or type(error).__name__
+            settings.channel.log("unsaved", unwritten=[f"the page of {sized.name} is not written: {said}"])
         settings.channel.log("experiment", **entry, **beside)
         return dataset
 

@@ -40,3 +40,19 @@ def test_what_cannot_be_saved_costs_no_verdict_and_is_said(claims):
     assert outcome.statuses == {"UP": "supported"}
     assert "the page of sinusoids is not written" in outcome.text
     assert outcome.code == 3
+
+
+def test_a_page_that_cannot_be_made_costs_no_verdict_and_is_said(claims):
+    broken = (
+        TRAINS
+        + """
+import bthcheck.report.training
+def broken(dataset):
+    raise KeyError("broken on purpose")
+bthcheck.report.training.panels = broken
+"""
+    )
+    outcome = claims(broken, "--engine", "reference")
+    assert outcome.statuses == {"UP": "supported"}
+    assert "the page of sinusoids is not written: 'broken on purpose'" in outcome.text
+    assert outcome.code == 3

@@ -13,6 +13,7 @@ from bthcheck.experiments import SINUSOIDS
 from bthcheck.networks import MLP
 from bthcheck.report.training import runs, write_beside
 from bthcheck.training import stored
+from bthcheck.training.statistics import STATISTICS
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +71,12 @@ def test_a_run_that_diverged_is_named(trained):
     diverged = trained.diverged.copy(data=np.array([[False, True], [False, False]]))
     rows = runs(trained.assign_coords(diverged=diverged))[1]
     assert [row[-1] for row in rows] == ["no", "yes", "no", "no"]
+
+
+def test_a_training_without_a_finite_number_has_a_page_without_curves(trained, tmp_path):
+    nothing = trained.copy(deep=True)
+    for name in STATISTICS:
+        nothing[name].values[...] = np.inf
+    page = (tmp_path / write_beside(tmp_path, nothing)["page"]).read_text(encoding="utf-8")
+    assert "<h2>Curves</h2>" not in page
+    assert "<h2>Runs</h2>" in page
