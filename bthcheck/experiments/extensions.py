@@ -111,8 +111,8 @@ WIDTHS = SINUSOIDS.replace(
     name="widths",
     task=SINUSOIDS.at(0.5).task,
     vary="network",
-    levels=("4", "8", "16", "32", "64"),
-    network={str(width): MLP((10, 10, width, width, 1)) for width in (4, 8, 16, 32, 64)},
+    levels=("4", "8", "16", "32", "64", "128"),
+    network={str(width): MLP((10, 10, width, width, 1)) for width in (4, 8, 16, 32, 64, 128)},
     lipschitz_every=1000,
     test_every=1000,
 )
