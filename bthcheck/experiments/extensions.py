@@ -1,7 +1,7 @@
 """What the claims beyond the paper train: networks with other activations and normalisations, and the settings they vary.
 
 The paper's sinusoids in minibatches of 32 at 32 times the learning rate, which T8 finds to keep the ordering of T1, with five
-of the seeds, are what is varied wherever one point a step would take hours outside the fused engine.
+of the seeds, are what optimizers are varied on, and whole batches what activations are, which the fused engine does not train.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -45,6 +45,7 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
     """A function that trains an experiment as the command line asks and returns its Dataset."""
     settings, trained = pytestconfig.stash[SETTINGS], pytestconfig.stash[TRAINED]
     device = _device(pytestconfig)  # not the fixture: other plugins have one of that name, which may hide it
+    pages: dict[str, dict[str, str]] = {}  # of what several claims train, one is enough
 
     def train_experiment(experiment: "Experiment") -> "xr.Dataset":
         from bthcheck.evidence.beginning import beginning
@@ -92,15 +93,17 @@ def train(pytestconfig: pytest.Config) -> "Callable[[Experiment], xr.Dataset]":
         }  # fmt: skip
         trained.add(entry)
         settings.channel.log("environment", facts=facts)
-        beside: dict[str, Any] = {}
-        try:
-            from bthcheck.report.training import write_beside
+        if sized.to_json() not in pages:
+            try:
+                from bthcheck.report.training import write_beside
 
-            beside = write_beside(settings.results, dataset, settings.save_data)
-        except Exception as error:  # whatever it is: what was found does not depend on it, and the session does not end well
-            said = str(error) or type(error).__name__
-            settings.channel.log("unsaved", unwritten=[f"the page of {sized.name} is not written: {said}"])
-        settings.channel.log("experiment", **entry, **beside)
+                pages[sized.to_json()] = write_beside(settings.results, dataset, settings.save_data)
+            except (
+                Exception
+            ) as error:  # whatever it is: what was found does not depend on it, and the session does not end well
+                said = str(error) or type(error).__name__
+                settings.channel.log("unsaved", unwritten=[f"the page of {sized.name} is not written: {said}"])
+        settings.channel.log("experiment", **entry, **pages.get(sized.to_json(), {}))
         return dataset
 
     return train_experiment

@@ -1,5 +1,6 @@
 """What is written of one training: its figures, a table of numbers, and a small HTML page of both that opens offline."""
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,12 @@ def runs(dataset: "xr.Dataset") -> tuple[list[str], list[list[str]]]:
     return [level, "seed", *names, "diverged"], rows
 
 
+@functools.cache
+def _environment() -> dict[str, str]:
+    """Describe this machine once: it asks git, and a session has dozens of pages."""
+    return describe(Path(__file__).parent)
+
+
 def _page(
     dataset: "xr.Dataset", file: str | None, figures: list[dict[str, Any]], folder: Path, report: str | None = None
 ) -> str:
@@ -165,7 +172,7 @@ def _page(
             "panels": panels(dataset) if report else [],
             "size": (WIDTH, HEIGHT),
             "configuration": configuration,
-            "environment": describe(Path(__file__).parent),
+            "environment": _environment(),
         },
         folder,
     )

@@ -1,10 +1,15 @@
 """The small drawings of an experiment's page, against the medians they are of."""
 
+import subprocess
+import sys
+
+import matplotlib
 import numpy as np
 import pytest
 
 import bthcheck
 from bthcheck.experiments import SINUSOIDS
+from bthcheck.figures import statistics
 from bthcheck.networks import MLP
 from bthcheck.report.curves import HEIGHT, MARGIN, MOST, WIDTH, level_colors, panels
 
@@ -62,3 +67,15 @@ def test_runs_that_diverged_end_and_constants_are_in_the_middle(trained):
     assert not any("initial value" in title for title in found)
     linear = next(panel for title, panel in found.items() if "‖Δb_1‖ over" in title)
     assert (linear.log, linear.low, linear.high) == (False, "-1", "1")
+
+
+@pytest.mark.parametrize("levels", [[0.0, 0.2, 0.4, 0.6], [0.25, 1.0], ["4", "8", "16", "32", "64"], [0.5]])
+def test_colours_are_those_of_the_figures_to_the_eye(levels):
+    drawn = [255 * np.array(color[:3]) for color in matplotlib.colormaps["viridis"](statistics.places(levels))]
+    mixed = [[int(color[place : place + 2], 16) for place in (1, 3, 5)] for color in level_colors(levels)]
+    np.testing.assert_allclose(mixed, drawn, atol=0.02 * 255 + 0.5)
+
+
+def test_curves_need_no_matplotlib():
+    code = "import sys; from bthcheck.report.curves import level_colors as of; of([0, 0.5]); print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
